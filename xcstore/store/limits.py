@@ -1,0 +1,231 @@
+"""What can be written, the same on every backend (DESIGN, decision 13)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from xcstore.errors import LimitExceededError
+from xcstore.jsontext import json_text
+from xcstore.model.history import InstanceSnapshot, PersistedEvent
+from xcstore.store.values import INT64, MAX_DEPTH, is_encodable, short
+
+__all__ = ["LIMITS", "Limit", "check_writable", "check_writable_snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit: the largest value that may be written, in `unit`."""
+
+    maximum: int
+    unit: str
+    why: str
+
+
+LIMITS: Final[Mapping[str, Limit]] = {
+    "id": Limit(50, "characters", "ids of events and instances, also as causes: VARCHAR(50)"),
+    "name": Limit(100, "characters", "names of machines and components: VARCHAR(100)"),
+    "event_type": Limit(50, "characters", "VARCHAR(50)"),
+    "state": Limit(50, "characters", "states before and after: VARCHAR(50)"),
+    "definition_hash": Limit(64, "characters", "SHA-256 in hexadecimal"),
+    "payload_bytes": Limit(8 * 1024 * 1024, "bytes", "JSON of one payload, context or member; MongoDB holds 16 MB"),
+    "payload_depth": Limit(MAX_DEPTH, "levels", "nesting of one payload, context or member"),
+    "time": Limit(INT64 - 1, "ms", "times, and their negatives: BIGINT"),
+}
+"""Besides these: no NUL character and no half surrogate pair in any text or key, no NaN or infinity in any number.
+Reading has no limits."""
+
+_ID: Final = LIMITS["id"].maximum
+_NAME: Final = LIMITS["name"].maximum
+_TYPE: Final = LIMITS["event_type"].maximum
+_STATE: Final = LIMITS["state"].maximum
+_HASH: Final = LIMITS["definition_hash"].maximum
+_BYTES: Final = LIMITS["payload_bytes"].maximum
+_DEPTH: Final = LIMITS["payload_depth"].maximum
+_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_WRAPPING: Final = 3
+"""A document holds its payload this many levels down."""
+
+
+def check_writable(event: PersistedEvent) -> None:
+    """Refuse what some backend could not hold.
+
+    Raises
+    ------
+    LimitExceededError
+        Names the field, the value (shortened) and the limit.
+    """
+    if not _is_surely_writable(event):
+        _check_event(event)
+
+
+def check_writable_snapshot(snapshot: InstanceSnapshot) -> None:
+    """Refuse what some backend could not hold; errors as `check_writable`."""
+    instance = snapshot.instance
+    _check_id("instance.id", instance.id)
+    _check_text("instance.machine_name", instance.machine_name, _NAME)
+    _check_text("instance.component_name", instance.component_name, _NAME)
+    _check_text("instance.current_state", instance.current_state, _STATE)
+    _check_text("instance.parent_instance_id", instance.parent_instance_id or "", _ID)
+    _check_text("instance.parent_machine_name", instance.parent_machine_name or "", _NAME)
+    _check_text("last_event_id", snapshot.last_event_id, _ID)
+    _check_time("snapshot_at", snapshot.snapshot_at)
+    _check_time("instance.created_at", instance.created_at)
+    _check_time("instance.updated_at", instance.updated_at)
+    for timer in snapshot.pending_timeouts:
+        _check_text("pending_timeouts.state_key", timer.state_key, _BYTES)
+        _check_text("pending_timeouts.event_type", timer.event_type, _TYPE)
+        _check_time("pending_timeouts.remaining_ms", timer.remaining_ms)
+    parts = (instance.context, instance.public_member, instance.internal_member, snapshot.original)
+    if not _is_plain(parts):
+        _check_value("instance.context", instance.context)
+        _check_value("instance.public_member", instance.public_member)
+        _check_value("instance.internal_member", instance.internal_member)
+        _check_value("the document", snapshot.original, wrapping=_WRAPPING)
+
+
+def _is_surely_writable(event: PersistedEvent) -> bool:
+    """One cheap look that most events pass; False means only that a closer look is needed."""
+    try:
+        source, target = event.source_component_name or "", event.target_component_name or ""
+        stamp = event.definition_hash or ""
+        text = (
+            f"{event.id}{event.instance_id}{event.machine_name}{event.component_name}{event.event_type}"
+            f"{event.state_before}{event.state_after}{source}{target}{stamp}"
+        )
+        if event.caused_by or event.caused:
+            linked = event.caused_by + event.caused
+            text += "".join(linked)
+            if not 0 < min(map(len, linked)) <= max(map(len, linked)) <= _ID:
+                return False
+        return (
+            0 < len(event.id) <= _ID
+            and 0 < len(event.instance_id) <= _ID
+            and len(event.machine_name) <= _NAME
+            and len(event.component_name) <= _NAME
+            and len(event.event_type) <= _TYPE
+            and len(event.state_before) <= _STATE
+            and len(event.state_after) <= _STATE
+            and len(source) <= _NAME
+            and len(target) <= _NAME
+            and len(stamp) <= _HASH
+            and type(event.persisted_at) is int
+            and -INT64 <= event.persisted_at < INT64
+            and (event.timestamp is None or (type(event.timestamp) is int and -INT64 <= event.timestamp < INT64))
+            and "\0" not in text
+            and is_encodable(text)
+            and _is_plain(event.payload)
+            and (event.public_member_snapshot is None or _is_plain(event.public_member_snapshot))
+            and (event.context is None or _is_plain(event.context))
+            and (event.original is None or _is_plain(event.original))
+        )
+    except TypeError:  # a field of the wrong kind: the closer look says which
+        return False
+
+
+def _is_plain(value: object) -> bool:
+    """Whether the JSON text alone shows that there is nothing to object to."""
+    try:
+        text = orjson.dumps(value, option=_OPTIONS)
+    except TypeError:
+        return False
+    return (
+        b"\\u0000" not in text
+        and b"null" not in text  # NaN comes out as null
+        and len(text) <= _BYTES
+        and text.count(b"{") + text.count(b"[") <= _DEPTH
+    )
+
+
+def _check_event(event: PersistedEvent) -> None:
+    _check_id("id", event.id)
+    _check_id("instance_id", event.instance_id)
+    _check_text("machine_name", event.machine_name, _NAME)
+    _check_text("component_name", event.component_name, _NAME)
+    _check_text("event_type", event.event_type, _TYPE)
+    _check_text("state_before", event.state_before, _STATE)
+    _check_text("state_after", event.state_after, _STATE)
+    _check_text("source_component_name", event.source_component_name or "", _NAME)
+    _check_text("target_component_name", event.target_component_name or "", _NAME)
+    _check_text("definition_hash", event.definition_hash or "", _HASH)
+    _check_ids("caused_by", event.caused_by)
+    _check_ids("caused", event.caused)
+    _check_time("persisted_at", event.persisted_at, required=True)
+    _check_time("timestamp", event.timestamp)
+    _check_value("payload", event.payload)
+    _check_value("public_member_snapshot", event.public_member_snapshot)
+    _check_value("context", event.context)
+    _check_value("the document", event.original, wrapping=_WRAPPING)
+
+
+def _check_ids(field: str, ids: Iterable[str]) -> None:
+    for linked in ids:
+        _check_id(field, linked)
+
+
+def _check_id(field: str, value: str) -> None:
+    if value == "":
+        raise LimitExceededError(f"{field} is empty; it must have 1 to {_ID} characters; nothing was written")
+    _check_text(field, value, _ID)
+
+
+def _check_text(field: str, value: object, maximum: int) -> None:
+    if not isinstance(value, str):
+        raise LimitExceededError(f"{field} is {short(value)}; it must be text; nothing was written")
+    if len(value) > maximum:
+        raise LimitExceededError(
+            f"{field} is {short(value)}, {len(value)} characters long; "
+            f"at most {maximum} can be stored; nothing was written"
+        )
+    _check_characters(field, value)
+
+
+def _check_characters(field: str, value: str) -> None:
+    if "\0" in value:
+        what = "a NUL character, which PostgreSQL cannot hold"
+    elif not is_encodable(value):
+        what = "half a surrogate pair, which is not valid Unicode"
+    else:
+        return
+    raise LimitExceededError(f"{field} is {short(value)} and holds {what}; nothing was written")
+
+
+def _check_time(field: str, value: object, *, required: bool = False) -> None:
+    if value is None and not required:
+        return
+    if type(value) is not int or not -INT64 <= value < INT64:
+        raise LimitExceededError(
+            f"{field} is {short(value)}; it must be whole milliseconds within 64 bits; nothing was written"
+        )
+
+
+def _check_value(field: str, value: object, *, wrapping: int = 0) -> None:
+    """Walk a JSON value, without recursion: depth, characters, numbers; then its size."""
+    waiting: list[tuple[object, str, int]] = [(value, field, 0)]
+    while waiting:
+        item, path, depth = waiting.pop()
+        if isinstance(item, str):
+            _check_characters(path, item)
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                raise LimitExceededError(f"{path} is {item}; JSON holds finite numbers only; nothing was written")
+        elif isinstance(item, (Mapping, list, tuple)):
+            if depth >= _DEPTH + wrapping:
+                raise LimitExceededError(f"{field} is nested more than {_DEPTH} levels; nothing was written")
+            if isinstance(item, Mapping):
+                for key, inner in item.items():
+                    _check_text(f"a key of {path}", key, _BYTES)
+                    waiting.append((inner, f"{path}.{key}", depth + 1))
+            else:
+                waiting += [(inner, f"{path}.{position}", depth + 1) for position, inner in enumerate(item)]
+        elif item is not None and not isinstance(item, (bool, int)):
+            raise LimitExceededError(f"{path} is {short(item)}, which JSON has no form for; nothing was written")
+    # A document may hold several such values, each held to the limit on its own.
+    if not wrapping and (size := len(json_text(value).encode())) > _BYTES:
+        raise LimitExceededError(
+            f"{field} is {size:,} bytes of JSON; at most {_BYTES:,} can be stored; nothing was written"
+        )
