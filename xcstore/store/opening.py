@@ -1,0 +1,132 @@
+"""From a URL to stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from xcstore.errors import ConfigError, NotAStoreError
+from xcstore.store.base import Stores
+from xcstore.store.codec import NO_REDACTION, Redaction
+from xcstore.store.memory import open_memory_stores
+from xcstore.store.sql_database import SqlDatabase
+from xcstore.store.sql_events import SqlEventStore
+from xcstore.store.sql_layout import SqlLayout, detect_layout
+from xcstore.store.sql_snapshots import SqlDefinitionStore, SqlSnapshotStore
+from xcstore.store.sql_tables import create_schema
+from xcstore.store.sqlite import SqliteDatabase
+
+__all__ = ["open_stores"]
+
+_KNOWN: Final = "memory://, sqlite:///file.db, postgresql://user@host/database"
+
+
+def open_stores(
+    url: str,
+    *,
+    read_only: bool = True,
+    redact: Redaction = NO_REDACTION,
+    statement_timeout_ms: int = 10_000,
+    snapshot_retention: int = 10,
+    search_seconds: float = 3.0,
+) -> Stores:
+    """The stores behind a URL.
+
+    Parameters
+    ----------
+    url : str
+        ``memory://`` (always empty, always writable), ``sqlite:///relative.db``, ``sqlite:////absolute.db``,
+        ``postgresql://user:password@host/database``.
+    read_only : bool
+        Also enforced by the database. Writing makes an empty database a store of ours; a store of another writer is
+        never written.
+    redact : Redaction
+        What is masked in all that is read.
+    statement_timeout_ms : int
+        After which a question is given up, with `StoreTimeoutError`.
+    snapshot_retention : int
+        How many snapshots of an instance are kept.
+    search_seconds : float
+        After which a search through text says how far it came.
+
+    Raises
+    ------
+    ConfigError
+        The URL is none that we know.
+    StoreUnavailableError
+        Nobody answers, or not to this password.
+    NotAStoreError
+        The database holds other things.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        raise ConfigError(f"{_shown(url)!r} is not the URL of a store; known are {_KNOWN}")
+    if scheme == "memory":
+        return open_memory_stores(
+            url.removeprefix("memory://") or None,
+            redact=redact,
+            retention=snapshot_retention,
+            search_seconds=search_seconds,
+        )
+    open_database = _OPENERS.get(scheme)
+    if open_database is None:
+        raise ConfigError(f"no store is known by the scheme {scheme + '://'!r}; known are {_KNOWN}")
+    database = open_database(url, read_only, statement_timeout_ms)
+    try:
+        layout = _layout(database)
+    except BaseException:
+        database.close()
+        raise
+    return Stores(
+        events=SqlEventStore(database, layout, redact=redact, search_seconds=search_seconds),
+        snapshots=SqlSnapshotStore(database, layout, redact=redact, retention=snapshot_retention),
+        definitions=SqlDefinitionStore(database, layout),
+    )
+
+
+def _layout(database: SqlDatabase) -> SqlLayout:
+    """The layout that is there; in an empty database that may be written, ours."""
+
+    def detect(connection: sa.Connection) -> SqlLayout:
+        return detect_layout(connection, database.identity)
+
+    def create(connection: sa.Connection) -> None:
+        inspector = sa.inspect(connection)
+        # Asked again where nobody else can answer: two programs may open the same empty database.
+        if not (inspector.get_table_names() or inspector.get_view_names()):
+            create_schema(connection)
+
+    if not database.read_only:
+        try:
+            return database.read(detect)
+        except NotAStoreError:
+            database.write(create)
+    return database.read(detect)
+
+
+def _open_sqlite(url: str, read_only: bool, statement_timeout_ms: int) -> SqlDatabase:
+    path = url.removeprefix("sqlite://").partition("?")[0]
+    if not path.startswith("/") or path == "/":
+        raise ConfigError(f"{url!r} names no file; write sqlite:///relative/file.db or sqlite:////absolute/file.db")
+    return SqliteDatabase(Path(path[1:]), read_only=read_only, statement_timeout_ms=statement_timeout_ms)
+
+
+def _open_postgresql(url: str, read_only: bool, statement_timeout_ms: int) -> SqlDatabase:
+    from xcstore.store.postgresql import PostgresDatabase  # the driver takes a while to import
+
+    return PostgresDatabase(url, read_only=read_only, statement_timeout_ms=statement_timeout_ms)
+
+
+def _shown(url: str) -> str:
+    """A text that is no URL may be anything, a password too: its beginning tells enough."""
+    return url if len(url) <= 12 else f"{url[:8]}…"
+
+
+_OPENERS: Final[dict[str, Callable[[str, bool, int], SqlDatabase]]] = {
+    "sqlite": _open_sqlite,
+    "postgres": _open_postgresql,
+    "postgresql": _open_postgresql,
+}

@@ -1,0 +1,297 @@
+"""PostgreSQL, by psycopg 3 and its pool behind SQLAlchemy.
+
+Each connection is named xcstore, has a time limit for every statement, and for readers transactions that the server
+itself holds to reading. It is checked before each use, so that a restart of the server goes unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from urllib.parse import quote
+
+import psycopg
+import psycopg_pool
+import sqlalchemy as sa
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as dollar_dialect
+
+from xcstore.errors import (
+    ConfigError,
+    NotAStoreError,
+    ReadOnlyStoreError,
+    StoreError,
+    StoreTimeoutError,
+    StoreUnavailableError,
+)
+from xcstore.store import sql_tables
+from xcstore.store.sql_database import SqlDatabase
+from xcstore.store.sql_tables import upsert_snapshot
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["PostgresDatabase"]
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS: Final = 2
+_IDLE_SECONDS: Final = 30
+_CONNECTIONS: Final = 20
+_LOCK_MS: Final = 5_000
+_COPY_BYTES: Final = 1 << 18
+_COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+class PostgresDatabase(SqlDatabase):
+    """A database on a server: ``postgresql://user:password@host:port/database``, or any other URI that libpq takes."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str, *, read_only: bool, statement_timeout_ms: int = 10_000) -> None:
+        parameters = _parameters(url)
+        super().__init__(_identity(parameters), read_only=read_only, statement_timeout_ms=statement_timeout_ms)
+        self._password: Final = str(parameters.get("password") or "")
+        self._conninfo: Final = make_conninfo(
+            "", **{"application_name": "xcstore", "connect_timeout": _CONNECT_SECONDS, **parameters}
+        )
+        # The pool says only that nothing came in time; a first connection of our own says why.
+        with self._translated(), psycopg.connect(self._conninfo):
+            pass
+        self._pool: Final = psycopg_pool.ConnectionPool(
+            self._conninfo,
+            min_size=0,
+            max_size=_CONNECTIONS,
+            max_idle=_IDLE_SECONDS,
+            timeout=_CONNECT_SECONDS,
+            configure=self._configure,
+            check=psycopg_pool.ConnectionPool.check_connection,
+            close_returns=True,
+            open=True,
+        )
+        self._engine: Final = sa.create_engine(
+            "postgresql+psycopg://",
+            creator=self._pool.getconn,
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+            use_native_hstore=False,
+        )
+
+    # Transactions
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._translated():
+            try:
+                return self._run(work)
+            except sa.exc.DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            return self._run(work)  # the server went away between the check and the question
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        if self.read_only:
+            raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
+        with self._translated():
+            return self._run(work)
+
+    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            driver = _driver(connection)
+            with self._cancellable(lambda: driver.cancel_safe(timeout=_CONNECT_SECONDS)), connection.begin():
+                return work(connection)
+
+    def _configure(self, connection: psycopg.Connection[Any]) -> None:
+        settings = {
+            "default_transaction_read_only": "on" if self.read_only else "off",
+            # All questions of one transaction see one state of the data.
+            "default_transaction_isolation": "repeatable read" if self.read_only else "read committed",
+            "statement_timeout": str(self.statement_timeout_ms),
+            "lock_timeout": str(_LOCK_MS),
+            "idle_in_transaction_session_timeout": "60000",
+            # Compiling a question takes longer than nearly all of ours run; and a plan for any parameter is not the
+            # plan for the page that is asked for.
+            "jit": "off",
+            "plan_cache_mode": "force_custom_plan" if self.read_only else "auto",
+        }
+        names = ", ".join("set_config(%s, %s, false)" for _ in settings)
+        connection.execute("SELECT " + names, [part for item in settings.items() for part in item])  # type: ignore[arg-type]
+        connection.commit()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.IntegrityError:
+            raise
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise self._translation(cause) from error
+        except psycopg_pool.PoolClosed as error:
+            raise StoreUnavailableError(f"{self.identity} was closed") from error
+
+    def _translation(self, error: BaseException | None) -> StoreError:
+        lines = str(error).strip().splitlines()
+        text = lines[0] if lines else type(error).__name__
+        if self._password:
+            text = text.replace(self._password, "•••")
+        name = self.identity
+        if isinstance(error, psycopg_pool.PoolClosed):
+            return StoreUnavailableError(f"{name} was closed")
+        if isinstance(error, psycopg_pool.PoolTimeout):
+            return StoreUnavailableError(f"{name} did not answer within {_CONNECT_SECONDS} s")
+        if isinstance(error, pg.QueryCanceled):
+            return StoreTimeoutError(
+                f"{name} took longer than {self.statement_timeout_ms / 1000:g} s, or the question was withdrawn"
+            )
+        if isinstance(error, pg.LockNotAvailable):
+            return StoreTimeoutError(f"{name} is locked by another program for over {_LOCK_MS // 1000} s")
+        if isinstance(error, pg.ReadOnlySqlTransaction):
+            return ReadOnlyStoreError(f"{name} refused to write: {text}")
+        if isinstance(error, (pg.InsufficientPrivilege, pg.UndefinedTable, pg.UndefinedColumn)):
+            kind = StoreError if isinstance(error, pg.InsufficientPrivilege) else NotAStoreError
+            return kind(f"{name} does not let us read it: {text}")
+        if isinstance(error, (pg.InvalidPassword, pg.InvalidAuthorizationSpecification)) or "password" in text:
+            return StoreUnavailableError(f"{name} refused the user or the password")
+        if isinstance(error, psycopg.OperationalError):
+            return StoreUnavailableError(f"{name} cannot be reached: {text}")
+        return StoreError(f"{name} failed: {text}")
+
+    # Writing
+
+    def lock_instance(self, connection: sa.Connection, instance_id: str) -> None:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(instance_id, 0))))
+
+    def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
+        # One statement, one way to the server and back.
+        beside = sa.insert(sql_tables.event_extra).values(extra).returning(sql_tables.event_extra.c.seq).cte("beside")
+        payload = sa.cast(sa.literal(row["event_payload"], sa.Text), sql_tables.events.c.event_payload.type)
+        statement = sa.insert(sql_tables.events).values({**row, "event_payload": payload})
+        connection.execute(statement.add_cte(beside))
+
+    def add_events(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
+        self._copy(
+            connection,
+            "COPY fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload, state_before,"
+            " state_after, persisted_at, caused_by, caused, source_component_name, target_component_name) FROM STDIN",
+            rows,
+        )
+
+    def add_extras(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
+        # The trigger would look for each of them.
+        connection.execute(sa.select(sa.func.set_config("xcstore.extra", "written", True)))
+        self._copy(connection, "COPY fsm_event_extra (event_id, original, definition_hash) FROM STDIN", rows)
+
+    def _copy(self, connection: sa.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        try:
+            with _driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
+                lines: list[str] = []
+                size = 0
+                for row in rows:
+                    line = "\t".join([_copy_text(value) for value in row])
+                    lines.append(line)
+                    size += len(line)
+                    if size > _COPY_BYTES:
+                        copy.write("\n".join(lines) + "\n")
+                        lines, size = [], 0
+                if lines:
+                    copy.write("\n".join(lines) + "\n")
+        except psycopg.Error as error:  # not wrapped on this road
+            raise sa.exc.DBAPIError.instance(statement, None, error, psycopg.Error, dialect=self._engine.dialect) from error
+
+    def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
+        json = {
+            name: sa.cast(sa.literal(row[name], sa.Text), sql_tables.snapshots.c[name].type)
+            for name in ("context", "public_member", "pending_timeouts")
+        }
+        connection.execute(upsert_snapshot(postgresql_insert(sql_tables.snapshots), {**row, **json}))
+
+    # Reading
+
+    def fetch_arrow(self, select: sa.Select[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+        """By ADBC, which makes Arrow of the server's binary form without a Python object for each value."""
+        import adbc_driver_manager
+        import adbc_driver_postgresql.dbapi as adbc
+
+        compiled = select.compile(dialect=dollar_dialect(), compile_kwargs={"render_postcompile": True})
+        values = compiled.construct_params()
+        parameters = [values[name] for name in cast(Any, compiled).positiontup or ()]
+        with self._translated():
+            psycopg.connect(self._conninfo).close()
+        try:
+            with adbc.connect(self._adbc_uri()) as connection, connection.cursor() as cursor:
+                with self._cancellable(cursor.adbc_cancel):
+                    cursor.execute(str(compiled), parameters or None)
+                    table = cursor.fetch_arrow_table()
+        except adbc_driver_manager.Error as error:
+            raise self._adbc_translation(str(error)) from error
+        return _as_schema(table, schema)
+
+    def _adbc_uri(self) -> str:
+        settings = f"-c default_transaction_read_only=on -c statement_timeout={self.statement_timeout_ms} -c jit=off"
+        parameters = conninfo_to_dict(self._conninfo)
+        parameters["options"] = f"{parameters.get('options') or ''} {settings}".strip()
+        return "postgresql://?" + "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items())
+
+    def _adbc_translation(self, text: str) -> StoreError:
+        if "canceling statement" in text or "57014" in text:
+            return self._translation(pg.QueryCanceled())
+        return StoreError(f"{self.identity} failed: {text.splitlines()[0]}")
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", connection.connection.dbapi_connection)
+
+
+def _parameters(url: str) -> dict[str, Any]:
+    try:
+        parameters = dict(conninfo_to_dict(url))
+    except psycopg.Error as error:
+        # The driver's words would repeat the URL, the password too.
+        raise ConfigError(
+            "the PostgreSQL URL cannot be read; write postgresql://user:password@host:port/database, "
+            "with special characters as %XX"
+        ) from error
+    return {name: value for name, value in parameters.items() if value not in (None, "")}
+
+
+def _identity(parameters: Mapping[str, Any]) -> str:
+    user = f"{quote(str(parameters['user']), safe='')}@" if "user" in parameters else ""
+    host = str(parameters.get("host", ""))
+    port = f":{parameters['port']}" if "port" in parameters else ""
+    database = quote(str(parameters.get("dbname", "")), safe="")
+    if "/" in host:  # a Unix socket
+        return f"postgresql://{user}{port}/{database}?host={host}"
+    return f"postgresql://{user}{f'[{host}]' if ':' in host else host}{port}/{database}"
+
+
+def _copy_text(value: object) -> str:
+    """A value in the text form of COPY."""
+    if value is None:
+        return "\\N"
+    if isinstance(value, str):
+        return value.translate(_COPY_ESCAPES) if ("\\" in value or "\n" in value or "\t" in value or "\r" in value) else value
+    if isinstance(value, int):
+        return str(value)
+    assert isinstance(value, list)
+    if not value:
+        return "{}"
+    quoted = ",".join('"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in value)
+    return ("{" + quoted + "}").translate(_COPY_ESCAPES)
+
+
+def _as_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    columns = []
+    for name, field in zip(table.column_names, schema, strict=True):
+        column = table.column(name)
+        if pa.types.is_dictionary(field.type):
+            column = column.dictionary_encode().cast(field.type)
+        columns.append(column if column.type == field.type else column.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=schema).unify_dictionaries()

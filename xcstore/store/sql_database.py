@@ -1,0 +1,124 @@
+"""What a SQL backend must bring: connections, transactions, and errors in our words."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SqlDatabase", "running_for"]
+
+T = TypeVar("T")
+
+_owner: ContextVar[Hashable] = ContextVar("xcstore_query_owner", default=None)
+
+
+@contextmanager
+def running_for(owner: Hashable) -> Iterator[None]:
+    """Queries of this thread within the block belong to `owner`, for `cancel_running(owner)` of their store."""
+    token = _owner.set(owner)
+    try:
+        yield
+    finally:
+        _owner.reset(token)
+
+
+class SqlDatabase(ABC):
+    """One database behind a URL. Safe to share between threads.
+
+    Parameters
+    ----------
+    identity : str
+        The URL without password.
+    read_only : bool
+        Enforced by the database itself, not by us.
+    statement_timeout_ms : int
+        After which one statement is cancelled, with `StoreTimeoutError`.
+    """
+
+    dialect: str
+
+    def __init__(self, identity: str, *, read_only: bool, statement_timeout_ms: int) -> None:
+        self.identity: Final = identity
+        self.read_only: Final = read_only
+        self.statement_timeout_ms: Final = statement_timeout_ms
+        self._running: defaultdict[Hashable, dict[int, Callable[[], None]]] = defaultdict(dict)
+        self._running_lock: Final = threading.Lock()
+
+    @abstractmethod
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """`work` in one transaction, all of it on one state of the data. May run it again; it must only read."""
+
+    @abstractmethod
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """`work` in one transaction, durable when this returns; undone where it raises.
+
+        Errors come out in our words, but for `sqlalchemy.exc.IntegrityError`: only the caller knows what was there.
+        """
+
+    @abstractmethod
+    def lock_instance(self, connection: sa.Connection, instance_id: str) -> None:
+        """Let no other writer that checks the last event of this instance pass until the transaction ends."""
+
+    @abstractmethod
+    def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
+        """Insert one event (columns of the documented table) and what is kept beside it."""
+
+    @abstractmethod
+    def add_events(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
+        """Insert many events (values as `sql_writing.EVENT_COLUMNS`, lists as lists) by the fastest road."""
+
+    @abstractmethod
+    def add_extras(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
+        """Insert many (event id, original, definition hash); their order is the order of insertion."""
+
+    @abstractmethod
+    def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
+        """Insert or replace the documented row of a snapshot."""
+
+    @abstractmethod
+    def fetch_arrow(self, select: sa.Select[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+        """The rows of `select` as Arrow of `schema`, by the fastest road. Lists come as JSON text."""
+
+    def is_like(self, haystack: sa.ColumnElement[object], needle: str) -> sa.ColumnElement[bool]:
+        """Whether the text holds `needle`, whatever the case of its letters. Wild cards are taken literally."""
+        return sa.cast(haystack, sa.Text).icontains(needle, autoescape=True)
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def cancel_running(self, owner: Hashable) -> int:
+        """Cancel what runs under `running_for(owner)`, from any thread; returns how many queries that were."""
+        with self._running_lock:
+            cancels = list(self._running.get(owner, {}).values())
+        for cancel in cancels:
+            cancel()
+        return len(cancels)
+
+    @contextmanager
+    def _cancellable(self, cancel: Callable[[], None]) -> Iterator[None]:
+        owner = _owner.get()
+        if owner is None:
+            yield
+            return
+        key = id(cancel)
+        with self._running_lock:
+            self._running[owner][key] = cancel
+        try:
+            yield
+        finally:
+            with self._running_lock:
+                self._running[owner].pop(key, None)
+                if not self._running[owner]:
+                    del self._running[owner]
+
+

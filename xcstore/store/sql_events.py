@@ -1,0 +1,388 @@
+"""The event store over SQL, whatever the database and the layout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from xcstore.errors import NotFoundError, ReadOnlyStoreError, StoreTimeoutError, UnknownEventError
+from xcstore.model.history import PersistedEvent
+from xcstore.model.ordering import order_stream
+from xcstore.store import filtering, sql_arrow, sql_causes, sql_instances, sql_rollups, sql_search, sql_writing
+from xcstore.store.base import (
+    Count,
+    CountBy,
+    Cursor,
+    Direction,
+    EventQuery,
+    InstanceQuery,
+    InstanceSummary,
+    Layout,
+    Page,
+    StateCount,
+    Trace,
+)
+from xcstore.store.codec import NO_REDACTION, Redaction
+from xcstore.store.sql_counts import Counts, count_events, sorted_counts
+from xcstore.store.sql_database import SqlDatabase
+from xcstore.store.sql_layout import SqlLayout
+from xcstore.store.sql_pages import Key, after_key, conditions, cursor_of, key_of, ordered, select_events
+from xcstore.units import DurationMs, EpochMs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SqlEventStore", "refuse_foreign"]
+
+_BATCH: Final = 1_000
+
+
+class SqlEventStore:
+    """Append-only history in a SQL database; see `store.base.EventStore` for what it promises.
+
+    Parameters
+    ----------
+    database : SqlDatabase
+    layout : SqlLayout
+        As `sql_layout.detect_layout` found it.
+    redact : Redaction
+        Masks payload paths in all that is read, and so in what searches can find.
+    search_seconds : float
+        When a search through text gives up, see `Page.searched_to`.
+    """
+
+    def __init__(
+        self,
+        database: SqlDatabase,
+        layout: SqlLayout,
+        *,
+        redact: Redaction = NO_REDACTION,
+        search_seconds: float = 3.0,
+    ) -> None:
+        self._database: Final = database
+        self._layout: Final = layout
+        self._redact: Final = redact
+        self._search_seconds: Final = search_seconds
+
+    @property
+    def identity(self) -> str:
+        return self._database.identity
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout.name
+
+    @property
+    def read_only(self) -> bool:
+        return self._database.read_only or not self._layout.is_ours
+
+    def connect(self) -> None:
+        """Look whether the database answers; stores are connected from the start."""
+        self._database.read(lambda connection: connection.execute(sa.select(1)).scalar())
+
+    def close(self) -> None:
+        self._database.close()
+
+    def cancel_running(self, owner: Hashable) -> int:
+        """Cancel the queries that run under `sql_database.running_for(owner)`; returns how many there were."""
+        return self._database.cancel_running(owner)
+
+    # Writing
+
+    def append(self, event: PersistedEvent, *, expected_last_id: str | None = None) -> None:
+        refuse_foreign(self._database, self._layout)
+        sql_writing.append(self._database, self._layout, event, expected_last_id)
+
+    def append_many(self, events: Iterable[PersistedEvent]) -> int:
+        refuse_foreign(self._database, self._layout)
+        return sql_writing.append_many(self._database, events)
+
+    # One stream, one event
+
+    def get_events_for_instance(self, instance_id: str) -> Sequence[PersistedEvent]:
+        wanted = self._layout.among("instance_id", [instance_id])
+        return order_stream(self._select(select_events(self._layout).where(wanted)))
+
+    def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
+        stream = self.get_events_for_instance(instance_id)
+        for position, event in enumerate(stream):
+            if event.id == last_event_id:
+                return stream[position + 1 :]
+        raise UnknownEventError(
+            f"event {last_event_id!r} is not among the {len(stream)} events of instance {instance_id!r}"
+        )
+
+    def get_event(self, event_id: str) -> PersistedEvent:
+        found = self.get_events([event_id]).get(event_id)
+        if found is None:
+            raise NotFoundError(f"no event {event_id!r} in {self.identity}")
+        return found
+
+    def get_events(self, event_ids: Iterable[str]) -> Mapping[str, PersistedEvent]:
+        wanted = list(dict.fromkeys(event_ids))
+        found = self._database.read(lambda connection: self._by_id(connection, wanted))
+        return {event_id: found[event_id] for event_id in wanted if event_id in found}
+
+    def get_caused_events(self, event_id: str) -> Sequence[PersistedEvent]:
+        def work(connection: sa.Connection) -> list[PersistedEvent]:
+            ids = sql_causes.caused_ids(connection, self._layout, event_id)
+            return list(self._by_id(connection, ids).values())
+
+        return sorted(self._database.read(work), key=self._place)
+
+    # Many events
+
+    def get_events_by_time_range(self, start: EpochMs, end: EpochMs) -> Sequence[PersistedEvent]:
+        select = select_events(self._layout).where(*conditions(self._layout, EventQuery(start=start, end=end)))
+        return self._select(ordered(select, self._layout, newest_first=False))
+
+    def get_all_events(self) -> Iterator[PersistedEvent]:
+        after: Key | None = None
+        while True:
+            events, after = self._page(EventQuery(), after, _BATCH, newest_first=False)
+            yield from events
+            if after is None:
+                return
+
+    def find(
+        self, query: EventQuery, *, after: Cursor | None = None, limit: int = 100, newest_first: bool = False
+    ) -> Page[PersistedEvent]:
+        filtering.check_query(query)
+        filtering.check_limit(limit)
+        sql_search.refuse_masked(query, self._redact)
+        kind = "events-desc" if newest_first else "events-asc"
+        key = None if after is None else key_of(self._layout, after, kind)
+        if sql_search.needs_search(query):
+            return self._searched_page(query, key, limit, kind, newest_first=newest_first)
+        events, following = self._page(query, key, limit, newest_first=newest_first)
+        return Page(items=tuple(events), next=None if following is None else cursor_of(kind, following))
+
+    def count(
+        self, query: EventQuery, *, by: Sequence[CountBy] = (), bucket_ms: DurationMs | None = None
+    ) -> Sequence[Count]:
+        filtering.check_query(query)
+        filtering.check_count(by, bucket_ms)
+        sql_search.refuse_masked(query, self._redact)
+        if sql_search.needs_search(query):
+            counts = Counts(
+                (
+                    tuple(getattr(event, name) for name in by),
+                    None if bucket_ms is None else EpochMs(event.persisted_at // bucket_ms * bucket_ms),
+                )
+                for event in self._searched_all(query, newest_first=False)
+            )
+        else:
+            counts = self._database.read(
+                lambda connection: count_events(connection, self._layout, query, by, bucket_ms)
+            )
+        return sorted_counts(counts, by, bucket_ms)
+
+    def time_range(self) -> tuple[EpochMs, EpochMs] | None:
+        at = self._layout.columns["persisted_at"]
+        # Two questions in one: each walks one step in the index, both together would scan it.
+        ends = [sa.select(end(at)).select_from(self._layout.events).scalar_subquery() for end in _ENDS]
+        first, last = self._database.read(lambda connection: connection.execute(sa.select(*ends)).one())
+        return None if first is None else (EpochMs(first), EpochMs(last))
+
+    # Instances
+
+    def instances(
+        self, query: InstanceQuery, *, after: Cursor | None = None, limit: int = 100, newest_first: bool = True
+    ) -> Page[InstanceSummary]:
+        filtering.check_limit(limit)
+        kind = "instances-desc" if newest_first else "instances-asc"
+        key = None if after is None else key_of(self._layout, after, kind)
+        found = self._database.read(
+            lambda connection: sql_instances.find_instances(
+                connection,
+                self._layout,
+                query,
+                filtering.instance_condition(query),
+                key,
+                limit + 1,
+                newest_first=newest_first,
+            )
+        )
+        return Page(
+            items=tuple(summary for _, summary in found[:limit]),
+            next=cursor_of(kind, found[limit - 1][0]) if len(found) > limit else None,
+        )
+
+    def count_instances(self, query: InstanceQuery) -> Sequence[StateCount]:
+        holds = filtering.instance_condition(query)
+        return self._database.read(
+            lambda connection: sql_instances.count_states(connection, self._layout, query, holds)
+        )
+
+    # Causes
+
+    def trace(self, event_id: str, direction: Direction = "both", max_events: int = 500) -> Trace:
+        """Follow recorded causes; `NotFoundError` for an unknown event.
+
+        'effects' are what the event caused, what that caused, and so on; 'causes' the same backwards; 'both' is the
+        two together, without the other effects of its causes.
+        """
+        filtering.check_trace(direction, max_events)
+
+        def work(connection: sa.Connection) -> Trace:
+            walk = sql_causes.walk(connection, self._layout, event_id, direction, max_events)
+            events = self._by_id(connection, walk.ids)
+            causes = dict.fromkeys(cause for id_ in walk.ids for cause in events[id_].caused_by)
+            stored = sql_causes.stored_ids(connection, self._layout, causes)
+            links = {
+                (cause, id_): None
+                for id_ in walk.ids
+                for cause in events[id_].caused_by
+                if cause in events or cause not in stored
+            }
+            return Trace(
+                root_id=event_id,
+                events=tuple(events[id_] for id_ in walk.ids),
+                links=tuple(links),
+                missing=tuple(cause for cause in causes if cause not in stored),
+                truncated=walk.left > 0,
+                unread=walk.left,
+            )
+
+        try:
+            return self._database.read(work)
+        except NotFoundError as error:
+            raise NotFoundError(f"no event {event_id!r} in {self.identity}") from error
+
+    # Frames
+
+    def to_arrow(
+        self,
+        query: EventQuery,
+        *,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> pa.Table:
+        filtering.check_query(query)
+        sql_search.refuse_masked(query, self._redact)
+        if not sql_search.needs_search(query) and sql_arrow.is_fast(self._layout, self._redact, columns):
+            return sql_arrow.fetch(self._database, self._layout, query, columns, limit, newest_first=newest_first)
+        from xcstore.store.arrow_tables import events_table  # pyarrow takes a while to import
+
+        if sql_search.needs_search(query):
+            events = self._searched_all(query, newest_first=newest_first)
+        else:
+            events = self._paged_all(query, newest_first=newest_first)
+        return events_table(((event.seq, event) for event in islice(events, limit)), columns)
+
+    # Rows
+
+    def _select(self, select: sa.Select[tuple[object, ...]]) -> list[PersistedEvent]:
+        rows = self._database.read(lambda connection: connection.execute(select).all())
+        return [self._layout.event(row._mapping, self._redact) for row in rows]
+
+    def _by_id(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, PersistedEvent]:
+        found = {}
+        known = self._layout.ids(ids)
+        for start in range(0, len(known), _BATCH):
+            chunk = known[start : start + _BATCH]
+            select = select_events(self._layout).where(self._layout.columns["id"].in_(chunk))
+            for row in connection.execute(select):
+                event = self._layout.event(row._mapping, self._redact)
+                found[event.id] = event
+        return {event_id: found[event_id] for event_id in ids if event_id in found}
+
+    def _page(
+        self, query: EventQuery, after: Key | None, limit: int, *, newest_first: bool
+    ) -> tuple[list[PersistedEvent], Key | None]:
+        """Up to `limit` events, and the key to go on from where there are more."""
+
+        def work(connection: sa.Connection) -> Sequence[sa.Row[tuple[object, ...]]]:
+            select = select_events(self._layout)
+            asked = conditions(self._layout, query)
+            if self._is_rolled_up(query):
+                hours = sql_rollups.hours_of_page(connection, query, after, limit + 1, newest_first=newest_first)
+                if hours is not None:
+                    if not hours:
+                        return []
+                    select, asked = sql_rollups.select_within(select, self._layout, hours, asked), []
+            select = select.where(*asked)
+            if after is not None:
+                select = select.where(after_key(self._layout, after, newest_first=newest_first))
+            return connection.execute(ordered(select, self._layout, newest_first=newest_first).limit(limit + 1)).all()
+
+        rows = self._database.read(work)
+        events = [self._layout.event(row._mapping, self._redact) for row in rows[:limit]]
+        return events, self._place(events[-1]) if len(rows) > limit else None
+
+    def _is_rolled_up(self, query: EventQuery) -> bool:
+        """Whether a table that triggers keep knows in which hours the events lie."""
+        filtered = query.components or query.machines or query.event_types or query.states or query.states_before
+        return bool(filtered) and not query.instance_ids and self._layout.is_ours and self._layout.dialect == "sqlite"
+
+    def _place(self, event: PersistedEvent) -> Key:
+        if self._layout.is_ours:
+            assert event.seq is not None
+            return event.persisted_at, event.seq
+        return event.persisted_at, event.id
+
+    def _paged_all(self, query: EventQuery, *, newest_first: bool) -> Iterator[PersistedEvent]:
+        after: Key | None = None
+        while True:
+            events, after = self._page(query, after, _BATCH, newest_first=newest_first)
+            yield from events
+            if after is None:
+                return
+
+    # Searches
+
+    def _searched_page(
+        self, query: EventQuery, after: Key | None, limit: int, kind: str, *, newest_first: bool
+    ) -> Page[PersistedEvent]:
+        deadline = time.monotonic() + self._search_seconds
+        found: list[PersistedEvent] = []
+        place: Key | None = None
+        for step in sql_search.search(
+            self._database, self._layout, query, self._redact, after=after, newest_first=newest_first
+        ):
+            if step.event is not None:
+                if len(found) == limit:
+                    assert place is not None
+                    return Page(items=tuple(found), next=cursor_of(kind, place))
+                found.append(step.event)
+                place = step.key
+            elif time.monotonic() >= deadline:
+                if len(found) == limit and place is not None:
+                    return Page(items=tuple(found), next=cursor_of(kind, place))
+                return Page(
+                    items=tuple(found), next=cursor_of(kind, step.key), searched_to=EpochMs(step.key[0])
+                )
+        return Page(items=tuple(found))
+
+    def _searched_all(self, query: EventQuery, *, newest_first: bool) -> Iterator[PersistedEvent]:
+        """All that is found, for answers that must be whole; they take as long as one statement may."""
+        deadline = time.monotonic() + self._database.statement_timeout_ms / 1000
+        for step in sql_search.search(
+            self._database, self._layout, query, self._redact, after=None, newest_first=newest_first
+        ):
+            if step.event is not None:
+                yield step.event
+            elif time.monotonic() >= deadline:
+                raise StoreTimeoutError(
+                    f"{self.identity} could not search through all events within "
+                    f"{self._database.statement_timeout_ms / 1000:g} s; narrow the time range"
+                )
+
+
+def refuse_foreign(database: SqlDatabase, layout: SqlLayout) -> None:
+    """Only stores of ours are written."""
+    if database.read_only:
+        raise ReadOnlyStoreError(f"{database.identity} was opened for reading; open it with read_only=False to write")
+    if not layout.is_ours:
+        raise ReadOnlyStoreError(
+            f"{database.identity} belongs to another writer ({layout.name} layout); "
+            "import it into a store of your own to write"
+        )
+
+
+_ENDS: Final = (sa.func.min, sa.func.max)

@@ -1,0 +1,410 @@
+"""Instances as their events tell them, in SQL.
+
+The last event of an instance is the last of its stream: the greatest `persisted_at`, and where several events share
+it, the end of their chain. SQL finds the moment; where it is shared (`tied`), `model.ordering` finds the event.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from xcstore.model.history import PersistedEvent
+from xcstore.model.ordering import order_stream
+from xcstore.store.base import InstanceQuery, InstanceSummary, StateCount
+from xcstore.store.sql_layout import SqlLayout, int64, is_storable
+from xcstore.store.sql_pages import Key, after_key, ordered
+from xcstore.store.sql_tables import event_extra, instances
+from xcstore.units import EpochMs
+
+__all__ = ["StandingSummary", "count_states", "find_instances", "last_event_id"]
+
+_CHUNK: Final = 1_000
+_LIGHT: Final = (
+    "id",
+    "instance_id",
+    "component_name",
+    "machine_name",
+    "event_type",
+    "state_before",
+    "state_after",
+)
+
+StandingSummary = tuple[Key, InstanceSummary]
+"""A summary and its place in the list: (`updated_at`, seq or id of the last event)."""
+
+
+def find_instances(
+    connection: sa.Connection,
+    layout: SqlLayout,
+    query: InstanceQuery,
+    holds: Callable[[InstanceSummary], bool],
+    after: Key | None,
+    limit: int,
+    *,
+    newest_first: bool,
+) -> list[StandingSummary]:
+    """The next `limit` instances (fewer: there are no more)."""
+    if _is_projected(layout):
+        return _projected(connection, layout, query, holds, after, limit, newest_first=newest_first)
+    found: list[StandingSummary] = []
+    while len(found) < limit:
+        rows = _candidates(connection, layout, query, after, limit, newest_first=newest_first)
+        found += _summaries(connection, layout, rows)
+        if len(rows) < limit:
+            break
+        after = _standing(layout, rows[-1])
+    return [item for item in found if holds(item[1])][:limit]
+
+
+def count_states(
+    connection: sa.Connection, layout: SqlLayout, query: InstanceQuery, holds: Callable[[InstanceSummary], bool]
+) -> list[StateCount]:
+    """Instances per component, machine and current state."""
+    tally: defaultdict[tuple[str, str, str], _Tally] = defaultdict(_Tally)
+    if _is_projected(layout):
+        c = instances.c
+        select = (
+            sa.select(c.component_name, c.machine_name, c.state, *_tallied(c.updated_at))
+            .where(c.settled == 1, *_projected_conditions(query))
+            .group_by(c.component_name, c.machine_name, c.state)
+        )
+        rows: Iterable[sa.Row[tuple[object, ...]]] = connection.execute(select)
+        unsettled: Iterable[InstanceSummary] = (summary for _, summary in _unsettled(connection, layout, query))
+    else:
+        rows, tied = _last_states(connection, layout, query)
+        unsettled = (summary for _, summary in _tied_summaries(connection, layout, tied).values())
+    for component, machine, state, count, oldest, newest in rows:
+        tally[component or "", machine or "", state or ""].add(count, oldest, newest)
+    for summary in unsettled:
+        if holds(summary):
+            at = summary.updated_at
+            tally[summary.component_name, summary.machine_name, summary.state].add(1, at, at)
+    return [
+        StateCount(
+            component_name=component,
+            machine_name=machine,
+            state=state,
+            count=found.count,
+            oldest_updated_at=EpochMs(found.oldest),
+            newest_updated_at=EpochMs(found.newest),
+        )
+        for (component, machine, state), found in sorted(tally.items())
+    ]
+
+
+def last_event_id(connection: sa.Connection, layout: SqlLayout, instance_id: str) -> str:
+    """Id of the last event of the stream; '' where there is none."""
+    events = order_stream(_light_streams(connection, layout, [instance_id]).get(instance_id, ()))
+    return events[-1].id if events else ""
+
+
+@dataclass(slots=True)
+class _Tally:
+    count: int = 0
+    oldest: int = 2**63
+    newest: int = -(2**63)
+
+    def add(self, count: int, oldest: int, newest: int) -> None:
+        self.count += count
+        self.oldest = min(self.oldest, oldest)
+        self.newest = max(self.newest, newest)
+
+
+# --- From the table of instances that triggers keep
+
+
+def _is_projected(layout: SqlLayout) -> bool:
+    return layout.is_ours and layout.dialect == "sqlite"
+
+
+def _projected(
+    connection: sa.Connection,
+    layout: SqlLayout,
+    query: InstanceQuery,
+    holds: Callable[[InstanceSummary], bool],
+    after: Key | None,
+    limit: int,
+    *,
+    newest_first: bool,
+) -> list[StandingSummary]:
+    c = instances.c
+    key = sa.tuple_(c.updated_at, c.last_seq)
+    select = sa.select(instances).where(c.settled == 1, *_projected_conditions(query))
+    if after is not None:
+        place = sa.tuple_(sa.literal(after[0], sa.BigInteger), sa.literal(after[1], sa.BigInteger))
+        select = select.where(key < place if newest_first else key > place)
+    if newest_first:
+        select = select.order_by(c.updated_at.desc(), c.last_seq.desc())
+    else:
+        select = select.order_by(c.updated_at, c.last_seq)
+    found = [
+        ((row.updated_at, row.last_seq), _summary_of(row)) for row in connection.execute(select.limit(limit))
+    ]
+    beyond = [
+        item
+        for item in _unsettled(connection, layout, query)
+        if holds(item[1]) and (after is None or (item[0] < after if newest_first else item[0] > after))
+    ]
+    if beyond:
+        found = sorted(found + beyond, key=lambda item: item[0], reverse=newest_first)
+    return found[:limit]
+
+
+def _summary_of(row: sa.Row[tuple[object, ...]]) -> InstanceSummary:
+    return InstanceSummary(
+        instance_id=row.instance_id,
+        component_name=row.component_name,
+        machine_name=row.machine_name,
+        state=row.state,
+        created_at=EpochMs(row.created_at),
+        updated_at=EpochMs(row.updated_at),
+        event_count=row.event_count,
+        last_event_id=row.last_event_id,
+        last_event_type=row.last_event_type,
+    )
+
+
+def _unsettled(connection: sa.Connection, layout: SqlLayout, query: InstanceQuery) -> list[StandingSummary]:
+    """Those that the triggers could not follow, worked out from their streams."""
+    c = instances.c
+    select = sa.select(c.instance_id).where(c.settled == 0)
+    if query.instance_ids:
+        select = select.where(c.instance_id.in_([value for value in query.instance_ids if is_storable(value)]))
+    ids = list(connection.execute(select).scalars())
+    return list(_tied_summaries(connection, layout, ids).values()) if ids else []
+
+
+def _projected_conditions(query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
+    c = instances.c
+    for column, values in (
+        (c.component_name, query.components),
+        (c.machine_name, query.machines),
+        (c.state, query.states),
+        (c.instance_id, query.instance_ids),
+    ):
+        if values:
+            yield column.in_([value for value in values if is_storable(value)])
+    if query.id_prefix:
+        yield _starts_with(c.instance_id, query.id_prefix)
+        if is_storable(query.id_prefix):
+            yield c.instance_id.between(query.id_prefix, query.id_prefix + "\U0010ffff")
+    if query.updated_from is not None:
+        yield c.updated_at >= int64(query.updated_from)
+    if query.updated_to is not None:
+        yield c.updated_at <= int64(query.updated_to)
+
+
+# --- From the events themselves
+
+
+def _candidates(
+    connection: sa.Connection,
+    layout: SqlLayout,
+    query: InstanceQuery,
+    after: Key | None,
+    limit: int,
+    *,
+    newest_first: bool,
+) -> Sequence[sa.Row[tuple[object, ...]]]:
+    """Events of the last moment of their instance, in page order. Walks newest first, it stops after a page."""
+    at, last = layout.order()
+    later = layout.events.alias("later")
+    is_last = ~sa.exists().where(
+        later.c.instance_id == layout.columns["instance_id"], later.c.persisted_at > layout.columns["persisted_at"]
+    )
+    select = (
+        sa.select(*(layout.text(name).label(name) for name in _LIGHT), at.label("persisted_at"), last.label("key"))
+        .select_from(layout.source())
+        .where(is_last, *_event_conditions(layout, query))
+    )
+    if after is not None:
+        select = select.where(after_key(layout, after, newest_first=newest_first))
+    return connection.execute(ordered(select, layout, newest_first=newest_first).limit(limit)).all()
+
+
+def _event_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
+    for name, values in (
+        ("component_name", query.components),
+        ("machine_name", query.machines),
+        ("state_after", query.states),
+    ):
+        if values:
+            yield layout.among(name, values)
+    yield from _instance_conditions(layout, query)
+    at = layout.columns["persisted_at"]
+    if query.updated_from is not None:
+        yield at >= int64(query.updated_from)
+    if query.updated_to is not None:
+        yield at <= int64(query.updated_to)
+
+
+def _instance_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
+    if query.instance_ids:
+        yield layout.among("instance_id", query.instance_ids)
+    if query.id_prefix:
+        yield _starts_with(layout.text("instance_id"), query.id_prefix)
+
+
+def _starts_with(text: sa.ColumnElement[str], prefix: str) -> sa.ColumnElement[bool]:
+    if not is_storable(prefix):
+        return sa.false()
+    return sa.func.substr(text, 1, len(prefix)) == prefix
+
+
+def _summaries(
+    connection: sa.Connection, layout: SqlLayout, rows: Sequence[sa.Row[tuple[object, ...]]]
+) -> Iterator[StandingSummary]:
+    """Summaries of the candidates that are the last event of their instance."""
+    if not rows:
+        return
+    ids = layout.ids(dict.fromkeys(row.instance_id for row in rows))
+    instance_id, at = layout.columns["instance_id"], layout.columns["persisted_at"]
+    totals = {
+        str(row.instance_id): row
+        for row in connection.execute(
+            sa.select(instance_id.label("instance_id"), sa.func.min(at).label("first_at"), sa.func.count().label("size"))
+            .select_from(layout.events)
+            .where(instance_id.in_(ids))
+            .group_by(instance_id)
+        )
+    }
+    moments = [(row.instance_id, row.persisted_at) for row in rows]
+    tied = [
+        str(found)
+        for found in connection.execute(
+            sa.select(instance_id)
+            .select_from(layout.events)
+            .where(instance_id.in_(ids), sa.tuple_(instance_id, at).in_(moments))
+            .group_by(instance_id)
+            .having(sa.func.count() > 1)
+        ).scalars()
+    ]
+    resolved = {item.instance_id: item for _, item in _tied_summaries(connection, layout, tied).values()}
+    for row in rows:
+        if row.instance_id in resolved and resolved[row.instance_id].last_event_id != row.id:
+            continue  # another event of this moment is the last; it has its own place in the list
+        total = totals[row.instance_id]
+        yield (
+            _standing(layout, row),
+            InstanceSummary(
+                instance_id=row.instance_id,
+                component_name=row.component_name,
+                machine_name=row.machine_name,
+                state=row.state_after,
+                created_at=EpochMs(total.first_at),
+                updated_at=EpochMs(row.persisted_at),
+                event_count=total.size,
+                last_event_id=row.id,
+                last_event_type=row.event_type,
+            ),
+        )
+
+
+def _standing(layout: SqlLayout, row: sa.Row[tuple[object, ...]]) -> Key:
+    return row.persisted_at, row.key if layout.is_ours else str(row.key)
+
+
+def _last_states(
+    connection: sa.Connection, layout: SqlLayout, query: InstanceQuery
+) -> tuple[list[sa.Row[tuple[object, ...]]], list[str]]:
+    """Tallies of the instances with one last event, and the ids of those with several at their last moment."""
+    events = layout.events
+    instance_id, at = layout.columns["instance_id"], layout.columns["persisted_at"]
+    newest = (
+        sa.select(instance_id.label("instance_id"), sa.func.max(at).label("updated_at"))
+        .select_from(events)
+        .where(*_instance_conditions(layout, query))
+        .group_by(instance_id)
+        .subquery("newest")
+    )
+    names = ("component_name", "machine_name", "state_after")
+    columns = [layout.columns.get(name, sa.literal("")).label(name) for name in names]
+    last = (
+        sa.select(newest.c.instance_id, newest.c.updated_at, *columns)
+        .select_from(newest.join(events, sa.and_(newest.c.instance_id == instance_id, newest.c.updated_at == at)))
+        .cte("last")
+    )
+    single = (
+        sa.select(
+            last.c.instance_id,
+            sa.func.count().label("size"),
+            *(sa.func.min(last.c[name]).label(name) for name in ("updated_at", *names)),
+        )
+        .group_by(last.c.instance_id)
+        .cte("single")
+    )
+    tally = sa.select(
+        sa.null().label("tied"),
+        *(single.c[name] for name in names),
+        *_tallied(single.c.updated_at),
+    ).where(single.c.size == 1)
+    for name, values in zip(names, (query.components, query.machines, query.states), strict=True):
+        if values:
+            wanted = [value for value in values if is_storable(value)]
+            tally = tally.where(sa.func.coalesce(single.c[name], "").in_(wanted))
+    if query.updated_from is not None:
+        tally = tally.where(single.c.updated_at >= int64(query.updated_from))
+    if query.updated_to is not None:
+        tally = tally.where(single.c.updated_at <= int64(query.updated_to))
+    tally = tally.group_by(*(single.c[name] for name in names))
+    nothing = [sa.null(), sa.null(), sa.null(), sa.literal(0), sa.literal(0), sa.literal(0)]
+    tied = sa.select(sa.cast(single.c.instance_id, sa.Text), *nothing).where(single.c.size > 1)
+    rows = connection.execute(sa.union_all(tally, tied)).all()
+    return [row[1:] for row in rows if row[0] is None], [row[0] for row in rows if row[0] is not None]  # type: ignore[misc]
+
+
+def _tallied(updated_at: sa.ColumnElement[int]) -> tuple[sa.ColumnElement[int], ...]:
+    return sa.func.count(), sa.func.min(updated_at), sa.func.max(updated_at)
+
+
+# --- Streams of the few instances whose last moment is shared
+
+
+def _tied_summaries(
+    connection: sa.Connection, layout: SqlLayout, instance_ids: Sequence[str]
+) -> dict[str, StandingSummary]:
+    found: dict[str, StandingSummary] = {}
+    for start in range(0, len(instance_ids), _CHUNK):
+        ids = instance_ids[start : start + _CHUNK]
+        for instance_id, events in _light_streams(connection, layout, ids).items():
+            last = order_stream(events)[-1]
+            found[instance_id] = (
+                (last.persisted_at, last.id if last.seq is None else last.seq),
+                InstanceSummary(
+                    instance_id=instance_id,
+                    component_name=last.component_name,
+                    machine_name=last.machine_name,
+                    state=last.state_after,
+                    created_at=min(event.persisted_at for event in events),
+                    updated_at=last.persisted_at,
+                    event_count=len(events),
+                    last_event_id=last.id,
+                    last_event_type=last.event_type,
+                ),
+            )
+    return found
+
+
+def _light_streams(
+    connection: sa.Connection, layout: SqlLayout, instance_ids: Iterable[str]
+) -> Mapping[str, list[PersistedEvent]]:
+    """Events without payloads, by instance, in no order."""
+    seq: sa.ColumnElement[object] = event_extra.c.seq if layout.is_ours else sa.null()
+    select = (
+        sa.select(
+            *(layout.text(name).label(name) for name in _LIGHT),
+            layout.columns["persisted_at"].label("persisted_at"),
+            seq.label("seq"),
+        )
+        .select_from(layout.source())
+        .where(layout.columns["instance_id"].in_(layout.ids(instance_ids)))
+    )
+    streams: defaultdict[str, list[PersistedEvent]] = defaultdict(list)
+    for row in connection.execute(select):
+        streams[row.instance_id].append(PersistedEvent(**row._mapping))
+    return streams

@@ -1,0 +1,293 @@
+"""The tables of a SQL store of ours: the documented ones, and beside them what they have no room for.
+
+The documented tables and indexes are those of the specification, unchanged, so that another writer can join.
+Triggers keep the tables beside them true whoever writes:
+
+fsm_meta              schema_version; its presence makes a store ours
+fsm_event_extra       seq: the order of insertion; original: JSON text of the whole event; definition_hash
+fsm_event_causes      one row per recorded cause, which makes a trace an index walk
+fsm_snapshot_history  whole snapshot documents, the last few of each instance
+fsm_definitions       component documents by hash
+fsm_instances         SQLite: one row per instance, as its events tell it
+fsm_event_counts      SQLite: events per hour, names, type and states
+
+SQLite has one writer at a time and no parallel scans: two tables that each event updates cost it little and save whole
+scans. PostgreSQL has many writers, which such rows would make wait for each other, and aggregates in parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+__all__ = [
+    "HOUR_MS",
+    "SCHEMA_VERSION",
+    "create_schema",
+    "definitions",
+    "event_causes",
+    "event_counts",
+    "event_extra",
+    "events",
+    "instances",
+    "meta",
+    "snapshot_history",
+    "snapshots",
+    "upsert_snapshot",
+]
+
+SCHEMA_VERSION: Final = "1"
+HOUR_MS: Final = 3_600_000
+
+# SQLite knows neither arrays nor JSONB: both are JSON text there.
+_IDS: Final = sa.Text().with_variant(postgresql.ARRAY(sa.String(50)), "postgresql")
+_JSON: Final = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
+_NOW: Final = sa.text("CURRENT_TIMESTAMP")
+
+_metadata: Final = sa.MetaData()
+
+events: Final = sa.Table(
+    "fsm_events",
+    _metadata,
+    sa.Column("id", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("instance_id", sa.String(50), nullable=False),
+    sa.Column("machine_name", sa.String(100), nullable=False),
+    sa.Column("component_name", sa.String(100), nullable=False),
+    sa.Column("event_type", sa.String(50), nullable=False),
+    sa.Column("event_payload", _JSON, nullable=False),
+    sa.Column("state_before", sa.String(50), nullable=False),
+    sa.Column("state_after", sa.String(50), nullable=False),
+    sa.Column("persisted_at", sa.BigInteger, nullable=False),
+    sa.Column("caused_by", _IDS),
+    sa.Column("caused", _IDS),
+    sa.Column("source_component_name", sa.String(100)),
+    sa.Column("target_component_name", sa.String(100)),
+    sa.Column("created_at", sa.TIMESTAMP, server_default=_NOW),
+)
+sa.Index("idx_events_instance", events.c.instance_id)
+sa.Index("idx_events_component", events.c.component_name)
+sa.Index("idx_events_machine", events.c.machine_name)
+sa.Index("idx_events_timestamp", events.c.persisted_at)
+sa.Index("idx_events_caused_by", events.c.caused_by, postgresql_using="gin").ddl_if(dialect="postgresql")
+
+snapshots: Final = sa.Table(
+    "fsm_snapshots",
+    _metadata,
+    sa.Column("instance_id", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("machine_name", sa.String(100), nullable=False),
+    sa.Column("current_state", sa.String(50), nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("context", _JSON, nullable=False),
+    sa.Column("public_member", _JSON),
+    sa.Column("snapshot_at", sa.BigInteger, nullable=False),
+    sa.Column("last_event_id", sa.String(50), nullable=False),
+    sa.Column("pending_timeouts", _JSON),
+    sa.Column("created_at", sa.TIMESTAMP, server_default=_NOW),
+    sa.Column("updated_at", sa.TIMESTAMP, server_default=_NOW),
+)
+
+meta: Final = sa.Table(
+    "fsm_meta",
+    _metadata,
+    sa.Column("schema_version", sa.String(20), nullable=False),
+)
+
+_SEQ: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # INTEGER PRIMARY KEY: VACUUM leaves it alone
+
+event_extra: Final = sa.Table(
+    "fsm_event_extra",
+    _metadata,
+    sa.Column("seq", _SEQ, sa.Identity(), primary_key=True),
+    sa.Column("event_id", sa.String(50), nullable=False, unique=True),
+    sa.Column("original", sa.Text),
+    sa.Column("definition_hash", sa.String(64)),
+)
+
+event_causes: Final = sa.Table(
+    "fsm_event_causes",
+    _metadata,
+    sa.Column("cause_id", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("event_id", sa.String(50), primary_key=True, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("idx_event_causes_event", event_causes.c.event_id)
+
+snapshot_history: Final = sa.Table(
+    "fsm_snapshot_history",
+    _metadata,
+    sa.Column("seq", _SEQ, sa.Identity(), primary_key=True),
+    sa.Column("instance_id", sa.String(50), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+sa.Index("idx_snapshot_history_instance", snapshot_history.c.instance_id, snapshot_history.c.seq)
+
+definitions: Final = sa.Table(
+    "fsm_definitions",
+    _metadata,
+    sa.Column("seq", _SEQ, sa.Identity(), primary_key=True),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("component_name", sa.Text, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
+_sqlite_metadata: Final = sa.MetaData()
+
+instances: Final = sa.Table(
+    "fsm_instances",
+    _sqlite_metadata,
+    sa.Column("instance_id", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("component_name", sa.String(100), nullable=False),
+    sa.Column("machine_name", sa.String(100), nullable=False),
+    sa.Column("state", sa.String(50), nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("event_count", sa.BigInteger, nullable=False),
+    sa.Column("last_event_id", sa.String(50), nullable=False),
+    sa.Column("last_event_type", sa.String(50), nullable=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    # Events of one moment are ordered by their chain, which a trigger can follow only while each event goes on
+    # where the last one ended. `chained`: the first event of the last moment did. `settled`: so did all of it, or it
+    # is one event. What is not settled is worked out when it is read.
+    sa.Column("moment_size", sa.BigInteger, nullable=False),
+    sa.Column("chained", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("settled", sa.Boolean(create_constraint=False), nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("idx_instances_updated", instances.c.updated_at, instances.c.last_seq)
+sa.Index("idx_instances_unsettled", instances.c.instance_id, sqlite_where=instances.c.settled == 0)
+
+event_counts: Final = sa.Table(
+    "fsm_event_counts",
+    _sqlite_metadata,
+    sa.Column("hour_at", sa.BigInteger, primary_key=True, nullable=False),
+    sa.Column("component_name", sa.String(100), primary_key=True, nullable=False),
+    sa.Column("machine_name", sa.String(100), primary_key=True, nullable=False),
+    sa.Column("event_type", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("state_before", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("state_after", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def create_schema(connection: sa.Connection) -> None:
+    """Make an empty database a store of ours. Runs in the caller's transaction, so that half a schema is never seen."""
+    _metadata.create_all(connection, checkfirst=False)
+    if connection.dialect.name == "sqlite":
+        _sqlite_metadata.create_all(connection, checkfirst=False)
+        statements = _SQLITE_TRIGGERS
+    else:
+        statements = _POSTGRESQL_TRIGGERS
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+    connection.execute(meta.insert(), {"schema_version": SCHEMA_VERSION})
+
+
+def upsert_snapshot(insert: Any, row: Mapping[str, object]) -> sa.Insert:
+    """The specification's statement: insert, or replace all but the time of creation."""
+    replaced = {name: value for name, value in row.items() if name != "instance_id"}
+    statement: sa.Insert = insert.values(row).on_conflict_do_update(
+        index_elements=["instance_id"], set_={**replaced, "updated_at": sa.func.current_timestamp()}
+    )
+    return statement
+
+
+# Our own writers insert the extra row before the event; the trigger adds it for everybody else.
+# An hour is rounded down, also before 1970, where SQLite's division rounds up.
+_SQLITE_HOUR: Final = f"({{row}}.persisted_at - (({{row}}.persisted_at % {HOUR_MS}) + {HOUR_MS}) % {HOUR_MS})"
+
+_SQLITE_TRIGGERS: Final = (
+    f"""
+CREATE TRIGGER fsm_events_added AFTER INSERT ON fsm_events BEGIN
+  INSERT INTO fsm_event_extra (event_id)
+    SELECT new.id WHERE NOT EXISTS (SELECT 1 FROM fsm_event_extra WHERE event_id = new.id);
+
+  INSERT INTO fsm_event_causes (cause_id, event_id)
+    SELECT DISTINCT value, new.id FROM json_each(CASE WHEN json_valid(new.caused_by) THEN new.caused_by ELSE '[]' END)
+    WHERE new.caused_by <> '[]' AND type = 'text';
+
+  INSERT INTO fsm_event_counts
+    VALUES ({_SQLITE_HOUR.format(row="new")}, new.component_name, new.machine_name, new.event_type,
+            new.state_before, new.state_after, 1)
+    ON CONFLICT DO UPDATE SET count = count + 1;
+
+  INSERT INTO fsm_instances
+    SELECT new.instance_id, new.component_name, new.machine_name, new.state_after, new.persisted_at, new.persisted_at,
+           1, new.id, new.event_type, seq, 1, new.state_before = '', 1
+    FROM fsm_event_extra WHERE event_id = new.id
+    ON CONFLICT (instance_id) DO UPDATE SET
+      event_count = event_count + 1,
+      created_at = min(created_at, excluded.created_at);
+
+  UPDATE fsm_instances SET
+      component_name = new.component_name,
+      machine_name = new.machine_name,
+      state = new.state_after,
+      last_event_id = new.id,
+      last_event_type = new.event_type,
+      last_seq = (SELECT seq FROM fsm_event_extra WHERE event_id = new.id),
+      chained = CASE WHEN new.persisted_at > updated_at THEN state = new.state_before ELSE chained END,
+      settled = CASE WHEN new.persisted_at > updated_at THEN 1
+                     ELSE settled AND chained AND state = new.state_before END,
+      moment_size = CASE WHEN new.persisted_at > updated_at THEN 1 ELSE moment_size + 1 END,
+      updated_at = new.persisted_at
+    WHERE instance_id = new.instance_id AND event_count > 1 AND new.persisted_at >= updated_at;
+
+  UPDATE fsm_instances SET settled = moment_size = 1, chained = 0
+    WHERE instance_id = new.instance_id AND new.persisted_at < updated_at;
+END""",
+    f"""
+CREATE TRIGGER fsm_events_deleted AFTER DELETE ON fsm_events BEGIN
+  DELETE FROM fsm_event_extra WHERE event_id = old.id;
+  DELETE FROM fsm_event_causes WHERE event_id = old.id;
+  UPDATE fsm_event_counts SET count = count - 1
+    WHERE hour_at = {_SQLITE_HOUR.format(row="old")} AND component_name = old.component_name
+      AND machine_name = old.machine_name AND event_type = old.event_type
+      AND state_before = old.state_before AND state_after = old.state_after;
+  DELETE FROM fsm_event_counts
+    WHERE hour_at = {_SQLITE_HOUR.format(row="old")} AND count = 0;
+  DELETE FROM fsm_instances WHERE instance_id = old.instance_id AND event_count = 1;
+  UPDATE fsm_instances SET
+      event_count = event_count - 1,
+      chained = 0,
+      settled = settled AND moment_size = 1 AND old.persisted_at < updated_at,
+      created_at = CASE WHEN created_at < old.persisted_at THEN created_at ELSE
+        (SELECT min(persisted_at) FROM fsm_events WHERE instance_id = old.instance_id) END,
+      updated_at = CASE WHEN updated_at > old.persisted_at THEN updated_at ELSE
+        (SELECT max(persisted_at) FROM fsm_events WHERE instance_id = old.instance_id) END
+    WHERE instance_id = old.instance_id;
+END""",
+)
+
+_POSTGRESQL_TRIGGERS: Final = (
+    """
+CREATE FUNCTION fsm_events_added() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('xcstore.extra', true) IS DISTINCT FROM 'written' THEN
+    INSERT INTO fsm_event_extra (event_id)
+      SELECT id FROM added WHERE NOT EXISTS (SELECT 1 FROM fsm_event_extra x WHERE x.event_id = added.id);
+  END IF;
+  INSERT INTO fsm_event_causes (cause_id, event_id)
+    SELECT DISTINCT cause, id FROM added CROSS JOIN LATERAL unnest(added.caused_by) AS cause WHERE cause IS NOT NULL;
+  RETURN NULL;
+END $$""",
+    """
+CREATE FUNCTION fsm_events_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM fsm_event_extra x USING gone WHERE x.event_id = gone.id;
+  DELETE FROM fsm_event_causes c USING gone WHERE c.event_id = gone.id;
+  RETURN NULL;
+END $$""",
+    """
+CREATE TRIGGER fsm_events_added AFTER INSERT ON fsm_events
+  REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION fsm_events_added()""",
+    """
+CREATE TRIGGER fsm_events_deleted AFTER DELETE ON fsm_events
+  REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION fsm_events_deleted()""",
+    # Also while a backup is restored with triggers switched off.
+    "ALTER TABLE fsm_events ENABLE ALWAYS TRIGGER fsm_events_added",
+    "ALTER TABLE fsm_events ENABLE ALWAYS TRIGGER fsm_events_deleted",
+)

@@ -1,0 +1,306 @@
+"""SQLite: one file, no server.
+
+Reading leaves no trace. A database in WAL mode is the difficulty: even a connection with `mode=ro` puts `-wal` and
+`-shm` files beside it, and leaves them. So:
+
+- Where there is a `-wal` file, somebody writes, or did and crashed: we connect with `mode=ro`, and `readonly_shm=1`
+  where the `-shm` file is there, so that we make neither.
+- Where there is none, nobody writes: we connect with `immutable=1`, which takes no locks and makes no files. Should a
+  writer come meanwhile, a `-wal` file appears or the file itself changes; we look at both after each transaction, and
+  where they changed, throw the answer away and ask again.
+
+Writers use WAL, `BEGIN IMMEDIATE` (a transaction that reads first and then wants to write loses against others), a
+busy timeout, and `synchronous=FULL`, as an event must be durable when `append` returns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from xcstore.errors import ReadOnlyStoreError, StoreError, StoreTimeoutError, StoreUnavailableError
+from xcstore.store import sql_tables
+from xcstore.store.sql_arrow import arrow_column
+from xcstore.store.sql_database import SqlDatabase
+from xcstore.store.sql_tables import upsert_snapshot
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SqliteDatabase"]
+
+T = TypeVar("T")
+
+_BUSY_MS: Final = 5_000
+_TICK: Final = 20_000
+"""Steps of SQLite's machine between two looks at the clock: about a millisecond."""
+_ATTEMPTS: Final = 5
+_ARROW_BATCH: Final = 50_000
+_WAL_BYTES: Final = (2, 2)
+"""Of the file's header, at 18 and 19, in WAL mode."""
+
+_Files = tuple[bool, int, int, int] | None
+"""(-wal is there, size, mtime, inode) of a database in WAL mode that is read; None where none of it matters."""
+
+
+class SqliteDatabase(SqlDatabase):
+    """A file. Opened for writing it is created where it is missing; opened for reading it must be there."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, *, read_only: bool, statement_timeout_ms: int = 10_000) -> None:
+        super().__init__(f"sqlite:///{path}", read_only=read_only, statement_timeout_ms=statement_timeout_ms)
+        self._path: Final = path
+        self._closed = False
+        self._check_file()
+        self._engine: Final = sa.create_engine(
+            "sqlite://",
+            creator=self._connect,
+            poolclass=sa.QueuePool,
+            pool_size=8,
+            max_overflow=12,
+            # An error of the driver must reach us as it is: we compare what the files looked like.
+            hide_parameters=True,
+        )
+        sa.event.listen(self._engine, "checkout", self._check_connection)
+        if not read_only:
+            with self._translated(), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+    # Transactions
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._translated():
+            for _ in range(_ATTEMPTS):
+                with self._engine.connect() as connection:
+                    raw = _raw(connection)
+                    unlocked = raw.files is not None and not raw.files[0]
+                    try:
+                        answer = self._run(connection, "BEGIN", work)
+                    except sa.exc.DatabaseError:
+                        if unlocked and self._files() != raw.files:
+                            continue
+                        raise
+                    if raw.files is not None and raw.files[0]:
+                        # While a connection to a WAL is open, its writer cannot remove the files when it leaves.
+                        connection.detach()
+                    if not unlocked or self._files() == raw.files:
+                        return answer
+            raise StoreUnavailableError(f"{self.identity} is written by others all the time; try again")
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        if self.read_only:
+            raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
+        with self._translated(), self._engine.connect() as connection:
+            return self._run(connection, "BEGIN IMMEDIATE", work)
+
+    def _run(self, connection: sa.Connection, begin: str, work: Callable[[sa.Connection], T]) -> T:
+        raw = _raw(connection)
+        raw.start_clock(self.statement_timeout_ms)
+        try:
+            with self._cancellable(raw.interrupt), connection.begin():
+                connection.exec_driver_sql(begin)
+                return work(connection)
+        finally:
+            raw.stop_clock()
+
+    # Connections
+
+    def _check_connection(self, raw: _Connection, record: object, proxy: object) -> None:
+        """What a connection was opened for must still be so, else the pool makes another."""
+        if raw.files != self._files():
+            raise sa.exc.DisconnectionError
+
+    def _connect(self) -> _Connection:
+        files = self._files()
+        if not self.read_only:
+            options = "mode=rwc"
+        elif files is None:
+            options = "mode=ro"
+        elif not files[0]:
+            options = "mode=ro&immutable=1"
+        elif os.path.exists(f"{self._path}-shm"):
+            options = "mode=ro&readonly_shm=1"
+        else:
+            options = "mode=ro"
+        raw = sqlite3.connect(
+            f"file:{quote(str(self._path.absolute()))}?{options}",
+            uri=True,
+            timeout=_BUSY_MS / 1000,
+            isolation_level=None,  # transactions begin where we say so
+            check_same_thread=False,
+            cached_statements=256,
+            factory=_Connection,
+        )
+        try:
+            raw.files = files
+            raw.execute("PRAGMA cache_size=-16000")
+            if self.read_only:
+                raw.execute("PRAGMA trusted_schema=OFF")  # our triggers would not run with it; views of others need not
+                raw.execute("PRAGMA query_only=ON")
+                raw.execute("PRAGMA mmap_size=1073741824")
+            else:
+                raw.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _check_file(self) -> None:
+        """A sentence of our own for what SQLite reports as 'unable to open database file'."""
+        path = self._path
+        if path.is_dir():
+            raise StoreUnavailableError(f"{self.identity} is a folder; give the path of a SQLite file")
+        if not path.exists():
+            if self.read_only:
+                raise StoreUnavailableError(f"{self.identity} does not exist; check the path, or import into it first")
+            if not path.absolute().parent.is_dir():
+                raise StoreUnavailableError(f"the folder of {self.identity} does not exist; make it first")
+
+    def _files(self) -> _Files:
+        if not self.read_only:
+            return None
+        try:
+            with open(self._path, "rb") as file:
+                header = file.read(20)
+            status = os.stat(self._path)
+        except OSError as error:
+            raise StoreUnavailableError(f"{self.identity} cannot be read: {error.strerror}") from error
+        if tuple(header[18:20]) != _WAL_BYTES:
+            return None
+        return os.path.exists(f"{self._path}-wal"), status.st_size, status.st_mtime_ns, status.st_ino
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreUnavailableError(f"{self.identity} was closed")
+        try:
+            yield
+        except sa.exc.IntegrityError:
+            raise
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise self._translation(str(cause)) from error
+
+    def _translation(self, text: str) -> StoreError:
+        if text == "interrupted":
+            return StoreTimeoutError(
+                f"{self.identity} took longer than {self.statement_timeout_ms / 1000:g} s, or the question was withdrawn"
+            )
+        if "readonly" in text:
+            return ReadOnlyStoreError(f"{self.identity} refused to write: {text}")
+        if "not a database" in text:
+            return StoreUnavailableError(f"{self.identity} is not a SQLite database")
+        if "malformed" in text:
+            return StoreUnavailableError(f"{self.identity} is damaged: {text}")
+        if "locked" in text or "busy" in text:
+            return StoreUnavailableError(f"{self.identity} is locked by another writer for over {_BUSY_MS // 1000} s")
+        if "unable to open" in text:
+            return StoreUnavailableError(f"{self.identity} cannot be opened: {text}")
+        return StoreError(f"{self.identity} failed: {text}")
+
+    # Writing
+
+    def lock_instance(self, connection: sa.Connection, instance_id: str) -> None:
+        """Nothing to do: `BEGIN IMMEDIATE` let us in alone."""
+
+    def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
+        # Before the event, whose trigger would make one.
+        connection.execute(sql_tables.event_extra.insert(), extra)
+        lists = {name: _list_text(row[name]) for name in ("caused_by", "caused")}
+        connection.execute(sql_tables.events.insert(), {**row, **lists})
+
+    def add_events(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
+        marks = ", ".join("?" * 13)
+        self._insert_many(
+            connection,
+            "INSERT INTO fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload,"
+            " state_before, state_after, persisted_at, caused_by, caused, source_component_name, target_component_name)"
+            f" VALUES ({marks})",
+            ((*row[:9], _list_text(row[9]), _list_text(row[10]), *row[11:]) for row in rows),
+        )
+
+    def add_extras(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
+        self._insert_many(
+            connection, "INSERT INTO fsm_event_extra (event_id, original, definition_hash) VALUES (?, ?, ?)", rows
+        )
+
+    def _insert_many(self, connection: sa.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        cursor = connection.connection.cursor()
+        try:
+            cursor.executemany(statement, rows)
+        except sqlite3.Error as error:  # not wrapped on this road
+            raise sa.exc.DBAPIError.instance(statement, None, error, sqlite3.Error) from error
+        finally:
+            cursor.close()
+
+    def fetch_arrow(self, select: sa.Select[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+        import pyarrow as pa
+
+        def fetch(connection: sa.Connection) -> list[pa.RecordBatch]:
+            compiled = select.compile(self._engine, compile_kwargs={"render_postcompile": True})
+            parameters = compiled.construct_params()
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute(str(compiled), [parameters[name] for name in compiled.positiontup or ()])  # type: ignore[attr-defined]
+                batches = []
+                while rows := cursor.fetchmany(_ARROW_BATCH):
+                    columns = zip(*rows, strict=True)
+                    arrays = [arrow_column(values, field.type) for values, field in zip(columns, schema, strict=True)]
+                    batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+                return batches
+            finally:
+                cursor.close()
+
+        return pa.Table.from_batches(self.read(fetch), schema).unify_dictionaries()
+
+    def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
+        connection.execute(upsert_snapshot(sqlite_insert(sql_tables.snapshots), row))
+
+    def is_like(self, haystack: sa.ColumnElement[object], needle: str) -> sa.ColumnElement[bool]:
+        # LIKE ignores the case of ASCII letters in SQLite; lower() on both sides would only take longer.
+        return haystack.like(f"%{_escaped(needle)}%", escape="\\")
+
+    def close(self) -> None:
+        self._closed = True
+        self._engine.dispose()
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that knows which files it was opened for, and whose statements stop when time is up."""
+
+    files: _Files = None
+    _deadline = 0.0
+
+    def start_clock(self, timeout_ms: int) -> None:
+        self._deadline = time.monotonic() + timeout_ms / 1000
+        self.set_progress_handler(self._is_late, _TICK)
+
+    def stop_clock(self) -> None:
+        self.set_progress_handler(None, 0)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+
+def _raw(connection: sa.Connection) -> _Connection:
+    return cast(_Connection, connection.connection.dbapi_connection)
+
+
+def _list_text(ids: object) -> str:
+    return json.dumps(ids, separators=(",", ":"), ensure_ascii=False) if ids else "[]"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
