@@ -1,0 +1,106 @@
+"""Read, trace, replay and restore the event histories of state machines.
+
+    from xcstore import EventQuery, events_frame, open_stores
+
+    with open_stores("sqlite:///data/demo.db") as stores:
+        events = events_frame(stores.events, EventQuery(machines=("Order",)), limit=1_000)
+
+Names are imported when they are first used: the diagram worker and the command line start without pandas.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xcstore.config import Settings
+    from xcstore.errors import XcstoreError
+    from xcstore.frames import events_frame, events_to_frame, instances_to_frame, snapshots_to_frame
+    from xcstore.model.catalog import Catalog
+    from xcstore.model.definition import Component, StateMachine
+    from xcstore.model.history import Instance, InstanceSnapshot, PersistedEvent
+    from xcstore.model.loader import load_component, load_folder
+    from xcstore.ops.importing import import_files
+    from xcstore.redaction import Redaction
+    from xcstore.runtime.clock import SimulatedClock, SystemClock
+    from xcstore.runtime.engine import FSMRuntime
+    from xcstore.runtime.registry import ComponentRegistry
+    from xcstore.store.base import EventQuery, EventStore, InstanceQuery, SnapshotStore, Stores
+    from xcstore.store.memory import InMemoryEventStore, InMemorySnapshotStore
+    from xcstore.store.opening import open_stores
+    from xcstore.store.postgresql import PostgreSQLEventStore, PostgreSQLSnapshotStore
+
+__all__ = [
+    "Catalog",
+    "Component",
+    "ComponentRegistry",
+    "EventQuery",
+    "EventStore",
+    "FSMRuntime",
+    "InMemoryEventStore",
+    "InMemorySnapshotStore",
+    "Instance",
+    "InstanceQuery",
+    "InstanceSnapshot",
+    "PersistedEvent",
+    "PostgreSQLEventStore",
+    "PostgreSQLSnapshotStore",
+    "Redaction",
+    "Settings",
+    "SimulatedClock",
+    "SnapshotStore",
+    "StateMachine",
+    "Stores",
+    "SystemClock",
+    "XcstoreError",
+    "events_frame",
+    "events_to_frame",
+    "import_files",
+    "instances_to_frame",
+    "load_component",
+    "load_folder",
+    "open_stores",
+    "snapshots_to_frame",
+]
+
+_HOMES = {
+    "Catalog": "model.catalog",
+    "Component": "model.definition",
+    "ComponentRegistry": "runtime.registry",
+    "EventQuery": "store.base",
+    "EventStore": "store.base",
+    "FSMRuntime": "runtime.engine",
+    "InMemoryEventStore": "store.memory",
+    "InMemorySnapshotStore": "store.memory",
+    "Instance": "model.history",
+    "InstanceQuery": "store.base",
+    "InstanceSnapshot": "model.history",
+    "PersistedEvent": "model.history",
+    "PostgreSQLEventStore": "store.postgresql",
+    "PostgreSQLSnapshotStore": "store.postgresql",
+    "Redaction": "redaction",
+    "Settings": "config",
+    "SimulatedClock": "runtime.clock",
+    "SnapshotStore": "store.base",
+    "StateMachine": "model.definition",
+    "Stores": "store.base",
+    "SystemClock": "runtime.clock",
+    "XcstoreError": "errors",
+    "events_frame": "frames",
+    "events_to_frame": "frames",
+    "import_files": "ops.importing",
+    "instances_to_frame": "frames",
+    "load_component": "model.loader",
+    "load_folder": "model.loader",
+    "open_stores": "store.opening",
+    "snapshots_to_frame": "frames",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
