@@ -1,0 +1,177 @@
+"""Vega-Lite specifications, as plain dictionaries for `st.vega_lite_chart`. Data inline, nothing loaded from anywhere.
+
+    events_over_time(buckets, *, bucket_ms, zone='UTC', dark=False, height=180) -> dict
+        Stacked bars: `buckets` is (start in epoch ms, component, count).
+    count_bars(counts, *, looks=None, dark=False, noun='event') -> dict
+        One horizontal bar per name, its number beside it: `counts` is (name, count), in the order to show.
+
+`dark` picks the row of colours (`st.context.theme.type == 'dark'`). Components keep the colours of the diagrams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import tzinfo
+
+from xcstore.render.labels import clean_zone, count_text, moment_text, visible_text
+from xcstore.render.theme import ACCENTS, STATE_KINDS, Look, accents
+from xcstore.units import EpochMs, to_utc
+
+__all__ = ["count_bars", "events_over_time"]
+
+Spec = dict[str, object]
+_NAME_LIMIT = 40
+
+
+def events_over_time(
+    buckets: Iterable[tuple[int, str, int]],
+    *,
+    bucket_ms: int,
+    zone: str | tzinfo = "UTC",
+    dark: bool = False,
+    height: int = 180,
+) -> Spec:
+    """Events per stretch of `bucket_ms`, stacked by component.
+
+    Times that no calendar holds are not drawn, and the chart says how many events that leaves out.
+    """
+    where = clean_zone(zone)
+    rows: list[dict[str, object]] = []
+    outside = 0
+    names: set[str] = set()
+    for start, component, count in buckets:
+        left, right = _wall_clock(start, where), _wall_clock(start + bucket_ms, where)
+        if left is None or right is None:
+            outside += count
+            continue
+        names.add(component)
+        rows.append(
+            {
+                "from": left,
+                "to": max(right, left + 1),
+                "component": _name(component),
+                "count": count,
+                "when": f"{moment_text(start, where)} – {moment_text(start + bucket_ms, where)}",
+            }
+        )
+    numbers = accents(names)
+    spec: Spec = {
+        "data": {"values": rows},
+        "height": height,
+        "mark": {"type": "bar", "binSpacing": 1, "cornerRadiusEnd": 1},
+        "encoding": {
+            # Wall-clock time of the chosen zone on a UTC scale: Vega knows only UTC and the browser's own zone.
+            "x": {
+                "field": "from",
+                "type": "temporal",
+                "scale": {"type": "utc"},
+                "axis": {"title": None, "grid": False, "tickCount": 8, "labelOverlap": True},
+            },
+            "x2": {"field": "to"},
+            "y": {
+                "field": "count",
+                "type": "quantitative",
+                "stack": "zero",
+                "axis": {"title": None, "tickCount": 4, "tickMinStep": 1, "format": ",d"},
+            },
+            "color": {
+                "field": "component",
+                "type": "nominal",
+                "scale": {
+                    "domain": [_name(name) for name in numbers],
+                    "range": [_colour(ACCENTS[number % len(ACCENTS)], dark) for number in numbers.values()],
+                },
+                "legend": {"title": None, "orient": "bottom", "columns": 6} if len(numbers) > 1 else None,
+            },
+            "tooltip": [
+                {"field": "when", "type": "nominal", "title": "when"},
+                {"field": "component", "type": "nominal", "title": "component"},
+                {"field": "count", "type": "quantitative", "title": "events", "format": ",d"},
+            ],
+        },
+    }
+    if outside:
+        text = f"{count_text(outside, 'event')} at times outside the calendar not drawn"
+        spec["title"] = {"text": "", "subtitle": text, "anchor": "start"}
+    return spec
+
+
+def count_bars(
+    counts: Iterable[tuple[str, int]],
+    *,
+    looks: Mapping[str, Look] | None = None,
+    dark: bool = False,
+    noun: str = "event",
+) -> Spec:
+    """A bar for each name in the given order. `looks` (such as `theme.STATUSES`) gives known names their colour."""
+    rows: list[dict[str, object]] = []
+    for number, (name, count) in enumerate(counts):
+        look = (looks or {}).get(name, STATE_KINDS["regular"])
+        text = f"{look.mark} {_name(name)}" if looks and name in looks else _name(name)
+        # The place keeps two names apart that look the same when shortened.
+        rows.append({"place": number, "name": text, "count": count, "colour": _colour(look, dark)})
+    y = {
+        "field": "place",
+        "type": "ordinal",
+        "sort": None,
+        "axis": {
+            "title": None,
+            "domain": False,
+            "ticks": False,
+            "labelLimit": 220,
+            "labelExpr": f"{_quoted([str(row['name']) for row in rows])}[datum.value]",
+        },
+    }
+    x = {"field": "count", "type": "quantitative", "axis": None}
+    tooltip = [
+        {"field": "name", "type": "nominal", "title": "name"},
+        {"field": "count", "type": "quantitative", "title": f"{noun}s", "format": ",d"},
+    ]
+    return {
+        "data": {"values": rows},
+        "height": {"step": 22},
+        "encoding": {"y": y, "x": x, "tooltip": tooltip},
+        "layer": [
+            {
+                "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": 14},
+                "encoding": {"color": {"field": "colour", "type": "nominal", "scale": None}},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 5},
+                "encoding": {"text": {"field": "count", "type": "quantitative", "format": ",d"}},
+            },
+        ],
+    }
+
+
+def _name(name: str) -> str:
+    return visible_text(name, _NAME_LIMIT) or "(none)"
+
+
+def _colour(look: Look, dark: bool) -> str:
+    return look.dark if dark else look.light
+
+
+def _wall_clock(moment: int, zone: tzinfo) -> int | None:
+    utc = to_utc(EpochMs(moment))
+    if utc is None:
+        return None
+    try:
+        offset = utc.astimezone(zone).utcoffset()
+    except OverflowError:
+        return None
+    return moment + (round(offset.total_seconds() * 1000) if offset else 0)
+
+
+def _quoted(names: list[str]) -> str:
+    """A list of string literals of Vega's expression language; stored text cannot end the literal."""
+    plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_- "
+    units = (name.encode("utf-16-be") for name in names)
+    literals = [
+        "".join(chr(unit) if chr(unit) in plain else f"\\u{unit:04x}" for unit in _pairs(encoded)) for encoded in units
+    ]
+    return "[" + ",".join(f"'{literal}'" for literal in literals) + "]"
+
+
+def _pairs(encoded: bytes) -> Iterable[int]:
+    return (int.from_bytes(encoded[at : at + 2], "big") for at in range(0, len(encoded), 2))
