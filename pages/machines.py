@@ -1,0 +1,34 @@
+"""What may each machine do, and what was it seen to do?"""
+
+import streamlit as st
+
+from xcstore.queries import machines as queries
+from xcstore.ui import loading, machines, state, viewer, widgets
+from xcstore.ui.tables import show
+from xcstore.views import machines as views
+
+catalog = loading.catalog()
+chosen = machines.picker(loading.ask(queries.machine_names), catalog)
+if chosen is None:
+    widgets.empty_store()
+    st.stop()
+component, machine = chosen
+definition = catalog.find_machine(component, machine)
+facts = loading.ask(queries.machine_facts, component, machine)
+view = views.build(facts, definition)
+
+st.caption(view.summary)
+left, right = st.columns([2, 1])
+with left:
+    clicked = viewer.diagram(view.diagram, key="machines-diagram", label=f"States of {machine}", height=640)
+    st.caption("A number on a state: instances there now. A number on an arrow: how often it was observed.")
+with right:
+    machines.selection(component, machine, views.picked(clicked, view.arrows), view)
+    machines.differences(view)
+states, transitions = st.tabs([f"States ({len(view.state_rows)})", f"Transitions ({len(view.transition_rows)})"])
+with states:
+    show(view.state_rows, key="machines-states", alt=f"States of {machine}", empty="No states are known.")
+    st.caption(view.dwell_note)
+with transitions:
+    show(view.transition_rows, key="machines-transitions", alt=f"Transitions of {machine}", empty="None is known.")
+widgets.link("instances", "Its instances", machine=machine, component=component or state.NONE)

@@ -1,0 +1,173 @@
+"""The Overview in words."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from tests.factories import START
+from xcstore.analysis.stuck import Limit
+from xcstore.model.catalog import Catalog
+from xcstore.model.history import CREATION
+from xcstore.model.loader import parse_component
+from xcstore.queries.overview import Facts, StuckInstance, Waiting
+from xcstore.store.base import Count, InstanceSummary, StateCount
+from xcstore.units import DAY, HOUR, MINUTE
+from xcstore.views import overview as views
+
+SHOP = parse_component("""
+name: Shop
+stateMachines:
+- name: Order
+  initialState: Paid
+  states:
+  - {name: Paid, type: entry}
+  - {name: Waiting, type: regular}
+  - {name: Packed, type: final}
+  - {name: Lost, type: error}
+  transitions:
+  - {from: Paid, to: Packed, event: PACK}
+  - {from: Paid, to: Waiting, event: HOLD}
+  - {from: Waiting, to: Lost, event: TIMEOUT, type: timeout, timeoutMs: 3600000}
+""")
+
+
+def state(name, count=1, machine="Order", component="Shop"):
+    return StateCount(
+        component_name=component,
+        machine_name=machine,
+        state=name,
+        count=count,
+        oldest_updated_at=START,
+        newest_updated_at=START + HOUR,
+    )
+
+
+def flow(before, event, after, count=1, machine="Order"):
+    return Count(key=("Shop", machine, before, event, after), bucket=None, count=count)
+
+
+def facts(**overrides):
+    fields = {
+        "identity": "memory://",
+        "layout": "ours",
+        "read_only": True,
+        "components": (("Shop", 20),),
+        "time_range": (START, START + HOUR),
+    }
+    return Facts(**{**fields, **overrides})
+
+
+STATES = (state("Paid", 3), state("Waiting", 2), state("Packed", 5), state("Lost", 1))
+FLOWS = (flow("", CREATION, "Paid", 11), flow("Paid", "PACK", "Packed", 5), flow("Paid", "HOLD", "Waiting", 3))
+
+
+def build(catalog=(SHOP,), states=STATES, flows=FLOWS, **kwargs):
+    return views.build(facts(), states, flows, Catalog(catalog), START + 2 * HOUR, **kwargs)
+
+
+def test_the_definition_says_what_is_active_finished_and_in_error():
+    headline = build().headline
+
+    assert (headline.active, headline.completed, headline.error, headline.unknown) == (5, 5, 1, 0)
+    assert (headline.events, headline.instances, headline.newest_age) == (20, 11, "1 h ago")
+
+
+def test_without_a_definition_only_states_that_were_left_are_active_and_the_rest_is_unknown():
+    headline = build(catalog=()).headline
+
+    assert (headline.active, headline.completed, headline.error, headline.unknown) == (3, 0, 0, 8)
+
+
+def test_events_are_those_of_the_chosen_components():
+    view = views.build(
+        facts(components=(("Shop", 20), ("Bank", 7))), STATES, FLOWS, Catalog(), START, components=("Bank",)
+    )
+    assert view.headline.events == 7
+
+
+def test_only_states_with_a_way_on_are_looked_at_and_their_timers_are_known():
+    waiting = {item.state: item for item in build().waiting}
+
+    assert set(waiting) == {"Paid", "Waiting"}
+    assert waiting["Paid"].timeout_ms is None
+    assert waiting["Waiting"].timeout_ms == HOUR
+    assert waiting["Paid"].machine_instances == 11
+
+
+def stuck(state="Paid", instance_id="o1", waited=DAY, rule="state"):
+    return StuckInstance(
+        instance=InstanceSummary(
+            instance_id=instance_id,
+            component_name="Shop",
+            machine_name="Order",
+            state=state,
+            created_at=START,
+            updated_at=START,
+            event_count=2,
+            last_event_id="e",
+            last_event_type="HOLD",
+        ),
+        limit=Limit(rule=rule, limit_ms=3 * HOUR, normal_ms=HOUR, median_ms=10 * MINUTE, stays=40),
+        waited_ms=waited,
+    )
+
+
+def test_stuck_instances_are_told_by_state_with_their_rule_and_what_would_move_them_on():
+    waiting = Waiting(
+        as_of=START + DAY,
+        stuck=(stuck("Waiting", rule="timeout"), stuck("Paid", "o2"), stuck("Paid", "o3"), stuck("Paid", "o4")),
+        more=(("Shop", "Order", "Paid"),),
+    )
+    by_timer, by_numbers = views.stuck_states(waiting, build(), UTC, lines=2)
+
+    assert by_timer.ways_on == ("TIMEOUT → Lost (timer, 1 h), never seen",)
+    assert by_timer.rule == "its timer should have fired after 1 h; too long after 3 h"
+    assert by_numbers.ways_on == ("PACK → Packed, seen 5×", "HOLD → Waiting, seen 3×")
+    assert by_numbers.rule == "95 % of 40 stays take at most 1 h, the median 10 min; too long after 3 h"
+    assert by_numbers.count == "3+"
+    assert [(line.instance_id, line.waited) for line in by_numbers.lines] == [("o2", "1 d"), ("o3", "1 d")]
+    assert by_numbers.lines[0].since == "2026-01-01 00:00:00"
+
+
+def test_without_a_definition_what_was_observed_would_move_it_on():
+    waiting = Waiting(as_of=START + DAY, stuck=(stuck(),))
+
+    assert views.stuck_states(waiting, build(catalog=()), UTC)[0].ways_on == (
+        "PACK → Packed, seen 5×",
+        "HOLD → Waiting, seen 3×",
+    )
+
+
+def test_the_count_of_stuck_instances_says_when_there_are_more():
+    assert views.stuck_text(Waiting(as_of=START, stuck=(stuck(),))) == "1"
+    assert views.stuck_text(Waiting(as_of=START, stuck=(stuck(),), more=(("Shop", "Order", "Paid"),))) == "1+"
+
+
+def test_error_states_with_instances_in_them_are_failures():
+    assert [(item.state, item.count) for item in views.failures(build(), UTC)] == [("Lost", 1)]
+    assert views.failures(build(catalog=()), UTC) == ()
+
+
+def test_the_table_of_machines_counts_each_instance_once():
+    table = views.machines_table(build(), {("Shop", "Order"): 2}, UTC)
+
+    row = table.iloc[0]
+    assert (row["instances"], row["active"], row["stuck"], row["completed"], row["error"]) == (11, 5, 2, 5, 1)
+    assert row["states"][0] == "◎ Packed 5"
+
+
+def test_the_table_of_states_tells_kind_meaning_and_share():
+    table = views.states_table(build(), UTC).set_index("state")
+
+    assert table.loc["Packed", "kind"] == "◎ final"
+    assert table.loc["Packed", "means"] == "✓ completed"
+    assert table.loc["Packed", "share"] == 5 / 11
+    assert table["instances"].sum() == 11
+
+
+def test_a_store_without_instances_gives_empty_tables():
+    view = build(states=(), flows=())
+
+    assert view.headline.instances == 0
+    assert len(views.states_table(view, UTC)) == len(views.machines_table(view, {}, UTC)) == 0
+    assert views.stuck_states(Waiting(as_of=START), view, UTC) == ()

@@ -1,0 +1,236 @@
+"""What is in the store, in which state, and what waits for too long. Counts come from the backend, never from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from xcstore.analysis.intervals import dwell
+from xcstore.analysis.stuck import Limit, WaitingState, limits
+from xcstore.store.base import Count, CountBy, EventQuery, InstanceQuery, InstanceSummary, Layout, StateCount, Stores
+from xcstore.units import DAY, HOUR, MINUTE, SECOND, DurationMs, EpochMs
+
+__all__ = [
+    "Activity",
+    "Facts",
+    "OddSample",
+    "StuckInstance",
+    "Waiting",
+    "activity",
+    "bucket_for",
+    "facts",
+    "flows",
+    "odd_sample",
+    "state_counts",
+    "waiting",
+]
+
+SAMPLE_INSTANCES: Final = 300
+"""Instances of each machine, the latest ones, whose stays say how long a state normally lasts."""
+SAMPLE_EVENTS: Final = 500
+MAX_STUCK: Final = 100
+"""Stuck instances loaded for each state; beyond that the result says that there are more."""
+
+_DWELL_COLUMNS: Final = (
+    "id",
+    "instance_id",
+    "component_name",
+    "machine_name",
+    "state_before",
+    "state_after",
+    "persisted_at",
+)
+_BUCKETS: Final = tuple(
+    DurationMs(count * unit)
+    for unit, counts in (
+        (SECOND, (1, 5, 10, 30)),
+        (MINUTE, (1, 5, 10, 30)),
+        (HOUR, (1, 3, 6, 12)),
+        (DAY, (1, 2, 7, 14, 30, 90, 365, 3_650, 36_500, 365_000)),
+    )
+    for count in counts
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the sidebar says about a store."""
+
+    identity: str
+    layout: Layout
+    read_only: bool
+    components: tuple[tuple[str, int], ...]
+    """Events of each component, most first. '' is the name where none is recorded."""
+    time_range: tuple[EpochMs, EpochMs] | None
+
+    @property
+    def events(self) -> int:
+        return sum(count for _, count in self.components)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """Events over time by component."""
+
+    bucket_ms: DurationMs
+    counts: tuple[Count, ...]
+    """Key: the component."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StuckInstance:
+    """An instance that waits for longer than `limit` allows."""
+
+    instance: InstanceSummary
+    limit: Limit
+    waited_ms: DurationMs
+
+    @property
+    def excess(self) -> float:
+        """How many times longer than the limit: how abnormal it is."""
+        return self.waited_ms / self.limit.limit_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Instances that wait for too long, the most abnormal first, as of `as_of`."""
+
+    as_of: EpochMs
+    stuck: tuple[StuckInstance, ...] = ()
+    more: tuple[tuple[str, str, str], ...] = ()
+    """(component, machine, state) of which more than `MAX_STUCK` are stuck; the rest is not loaded."""
+    sampled: tuple[tuple[str, str, int, int], ...] = ()
+    """(component, machine, instances read, instances there are) behind the normal lengths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddSample:
+    """How many of the latest events are stored in an odd form."""
+
+    read: int
+    odd: int
+    kinds: tuple[tuple[str, int], ...] = ()
+    """Faults in words, most frequent first."""
+    event_ids: tuple[str, ...] = ()
+    """Some odd events, newest first."""
+
+
+def facts(stores: Stores) -> Facts:
+    """Layout, size and time range of a store."""
+    events = stores.events
+    counts = events.count(EventQuery(), by=("component_name",))
+    by_component = sorted(((count.key[0], count.count) for count in counts), key=lambda item: (-item[1], item[0]))
+    return Facts(
+        identity=stores.identity,
+        layout=events.layout,
+        read_only=events.read_only,
+        components=tuple(by_component),
+        time_range=events.time_range(),
+    )
+
+
+def state_counts(stores: Stores, components: tuple[str, ...] = ()) -> tuple[StateCount, ...]:
+    """Instances by component, machine and current state."""
+    return tuple(stores.events.count_instances(InstanceQuery(components=components)))
+
+
+def flows(stores: Stores, components: tuple[str, ...] = ()) -> tuple[Count, ...]:
+    """Events by (component, machine, state before, event type, state after): every transition that was observed."""
+    by: tuple[CountBy, ...] = ("component_name", "machine_name", "state_before", "event_type", "state_after")
+    return tuple(stores.events.count(EventQuery(components=components), by=by))
+
+
+def bucket_for(start: EpochMs, end: EpochMs, bins: int = 90) -> DurationMs:
+    """The shortest round length of time that cuts the range into at most `bins` pieces (give or take the ends)."""
+    span = max(0, end - start)
+    return next((length for length in _BUCKETS if span <= length * bins), _BUCKETS[-1])
+
+
+def activity(
+    stores: Stores, components: tuple[str, ...] = (), *, start: EpochMs, end: EpochMs, bins: int = 90
+) -> Activity:
+    """Events over time, in about `bins` pieces, counted by the backend."""
+    bucket = bucket_for(start, end, bins)
+    query = EventQuery(components=components, start=start, end=end)
+    counts = stores.events.count(query, by=("component_name",), bucket_ms=bucket)
+    return Activity(bucket_ms=bucket, counts=tuple(counts))
+
+
+def waiting(stores: Stores, states: tuple[WaitingState, ...], *, as_of: EpochMs) -> Waiting:
+    """Which instances in `states` have waited for longer than such a state normally lasts.
+
+    `states` are those in which instances are now and which have a way on; see `views.overview.waiting_states`.
+    """
+    machines = dict.fromkeys((state.component_name, state.machine_name) for state in states)
+    samples = {machine: _latest_streams(stores, *machine) for machine in machines}
+    frames = [frame for frame, _ in samples.values() if not frame.empty]
+    normal = dwell(pd.concat(frames, ignore_index=True) if frames else _no_events())
+    stuck: list[StuckInstance] = []
+    more: list[tuple[str, str, str]] = []
+    for state, limit in zip(states, limits(states, normal), strict=True):
+        before = EpochMs(as_of - limit.limit_ms)
+        if state.oldest_updated_at > before:
+            continue
+        page = stores.events.instances(
+            InstanceQuery(
+                components=(state.component_name,),
+                machines=(state.machine_name,),
+                states=(state.state,),
+                updated_to=before,
+            ),
+            limit=MAX_STUCK,
+            newest_first=False,
+        )
+        stuck += [
+            StuckInstance(instance=item, limit=limit, waited_ms=DurationMs(as_of - item.updated_at))
+            for item in page.items
+        ]
+        if page.next is not None:
+            more.append((state.component_name, state.machine_name, state.state))
+    stuck.sort(key=lambda item: (-item.excess, item.instance.updated_at, item.instance.instance_id))
+    totals = _instances_by_machine(states)
+    return Waiting(
+        as_of=as_of,
+        stuck=tuple(stuck),
+        more=tuple(more),
+        sampled=tuple((*machine, read, totals.get(machine, read)) for machine, (_, read) in samples.items()),
+    )
+
+
+def odd_sample(stores: Stores, components: tuple[str, ...] = (), *, limit: int = SAMPLE_EVENTS) -> OddSample:
+    """Faults of the latest events. A sample: the whole store is for the integrity check."""
+    items = stores.events.find(EventQuery(components=components), limit=limit, newest_first=True).items
+    odd = [event for event in items if event.faults]
+    kinds: dict[str, int] = {}
+    for event in odd:
+        for fault in event.faults:
+            kinds[fault] = kinds.get(fault, 0) + 1
+    return OddSample(
+        read=len(items),
+        odd=len(odd),
+        kinds=tuple(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:10]),
+        event_ids=tuple(event.id for event in odd[:10]),
+    )
+
+
+def _latest_streams(stores: Stores, component: str, machine: str) -> tuple[pd.DataFrame, int]:
+    """Whole streams of the latest instances of a machine, and of how many instances they are."""
+    page = stores.events.instances(InstanceQuery(components=(component,), machines=(machine,)), limit=SAMPLE_INSTANCES)
+    ids = tuple(item.instance_id for item in page.items)
+    if not ids:
+        return _no_events(), 0
+    table = stores.events.to_arrow(EventQuery(instance_ids=ids), columns=_DWELL_COLUMNS)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.rename(columns={"persisted_at": "persisted_at_ms"}), len(ids)
+
+
+def _no_events() -> pd.DataFrame:
+    names: Iterable[str] = (*_DWELL_COLUMNS[:-1], "persisted_at_ms")
+    return pd.DataFrame({name: pd.Series(dtype="object") for name in names})
+
+
+def _instances_by_machine(states: Sequence[WaitingState]) -> dict[tuple[str, str], int]:
+    return {(state.component_name, state.machine_name): state.machine_instances for state in states}

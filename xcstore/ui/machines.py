@@ -1,0 +1,94 @@
+"""The parts of the Machines page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from xcstore.model.catalog import Catalog
+from xcstore.queries.machines import MachineName
+from xcstore.render.labels import count_text, markdown_escape, visible_text
+from xcstore.ui import state, widgets
+from xcstore.views.machines import MachineView, Picked
+
+__all__ = ["differences", "picker", "selection"]
+
+MAX_LISTED = 100
+
+
+def picker(seen: Sequence[MachineName], catalog: Catalog) -> tuple[str, str] | None:
+    """Component and machine to show, kept in the address; None where there is none to pick."""
+    limited = state.components()
+    counts = {(name.component, name.machine): name.events for name in seen}
+    for component in catalog.components:
+        for machine in component.machines:
+            counts.setdefault((component.name, machine.name), 0)
+    options = [name for name in sorted(counts) if not limited or name[0] in limited]
+    if not options:
+        return None
+    address = (state.text("machine_component"), state.text("machine"))
+    named = [name for name in options if name[1] == address[1] and address[0] in ("", name[0] or state.NONE)]
+    if address[1] and not named:
+        state.notice(f"There is no machine {address[1]!r} in this store or the definitions; another one is shown.")
+    busiest = max(options, key=lambda name: (counts[name], name))
+    state.sync("machines-machine", address, named[0] if named else busiest)
+    chosen: tuple[str, str] = st.selectbox(
+        "Machine", options, key="machines-machine", format_func=lambda name: _option(name, counts[name])
+    )
+    if chosen[1] != address[1] and address[1]:
+        state.put(state=None, arrow=None)  # what was clicked belongs to the other machine
+    state.put(machine_component=chosen[0] or state.NONE, machine=chosen[1])
+    state.synced("machines-machine", (chosen[0] or state.NONE, chosen[1]))
+    return chosen
+
+
+def _option(name: tuple[str, str], events: int) -> str:
+    component, machine = (visible_text(part, 80) for part in name)
+    return f"{component or state.NONE} · {machine} · {count_text(events, 'event')}"
+
+
+def selection(component: str, machine: str, clicked: Picked | None, view: MachineView) -> None:
+    """What was clicked, with ways on; it stays until something else is clicked."""
+    if clicked is not None:
+        state.put(state=clicked.state, arrow=clicked.arrow.key if clicked.arrow else None)
+    name, key = state.text("state"), state.texts("arrow")
+    arrow = next((arrow for arrow in view.arrows if arrow.key == key), None)
+    row = next((row for known, row in zip(view.states, view.state_rows, strict=True) if known == name), None)
+    where = component or state.NONE
+    with st.container(border=True):
+        if arrow is not None:
+            st.markdown(f"**{markdown_escape(arrow.event, 80)}**")
+            st.text(visible_text(f"{arrow.source} → {arrow.target}", 200))
+            st.caption(f"observed {count_text(arrow.count, 'time')}")
+            widgets.link(
+                "events",
+                "These events",
+                component=where,
+                machine=machine,
+                type=arrow.event,
+                state_before=arrow.source,
+                state=arrow.target,
+            )
+        elif row is not None:
+            st.markdown(f"**{markdown_escape(row['state'], 80)}**")
+            for field in ("type", "instances now", "events to here", "median stay", "95 % under", "stays measured"):
+                st.text(f"{field}: {row[field]}")
+            widgets.link("instances", "Instances in this state now", component=where, machine=machine, state=name)
+            widgets.link("events", "Events that led here", component=where, machine=machine, state=name)
+        else:
+            st.caption("Click a state or an arrow in the diagram to see its numbers and go on from there.")
+
+
+def differences(view: MachineView) -> None:
+    """What is declared and was not observed, and the other way round."""
+    for title, items in (
+        ("Declared, never observed", view.never_reached),
+        ("Observed, not declared", view.never_declared),
+    ):
+        if items:
+            with st.expander(f"{title} ({len(items)})", expanded=len(items) <= 6):
+                for item in items[:MAX_LISTED]:
+                    st.text(visible_text(item, 200))
+                if len(items) > MAX_LISTED:
+                    st.caption(f"shown {MAX_LISTED} of {len(items):,}; the tables have all of them")

@@ -1,0 +1,172 @@
+"""The parts of the Overview."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from xcstore.queries.overview import Activity, OddSample, Waiting
+from xcstore.render import charts
+from xcstore.render.labels import count_text, duration_text, markdown_escape, moment_text, short_id
+from xcstore.render.theme import STATE_KINDS, STATUSES
+from xcstore.ui import state, widgets
+from xcstore.units import EpochMs
+from xcstore.views import overview as views
+
+__all__ = ["activity", "attention", "headline", "machines"]
+
+
+def headline(view: views.Overview, waiting: Waiting, odd: OddSample, asked: EpochMs) -> None:
+    """The numbers at the top, each with what it means."""
+    numbers = view.headline
+    with st.grid(min_column_width=92, gap="small"):
+        st.metric("Events", f"{numbers.events:,}")
+        st.metric("Instances", f"{numbers.instances:,}")
+        _status("active", numbers.active, "In a state with a way on: declared so, or seen to be left")
+        st.metric(
+            STATUSES["stuck"].text,
+            views.stuck_text(waiting),
+            help="Active, and waiting for longer than the state normally lasts; the list below says by which rule",
+        )
+        _status("completed", numbers.completed, "In a final state of the definition")
+        _status("error", numbers.error, "In an error state of the definition")
+        if numbers.unknown:
+            _status("unknown", numbers.unknown, "No definition says whether the state is an end, and nobody left it")
+        st.metric("Newest", numbers.newest_age, help="Newest event: " + moment_text(numbers.newest_at, state.zone()))
+    note = f"as of {moment_text(asked, state.zone())}"
+    if odd.odd:
+        note += f" · ▲ {views.odd_text(odd, numbers.events)} are stored in an odd form"
+    st.caption(note)
+
+
+def _status(name: str, count: int, meaning: str) -> None:
+    st.metric(STATUSES[name].text, f"{count:,}", help=meaning)
+
+
+def attention(view: views.Overview, waiting: Waiting, odd: OddSample) -> None:
+    """Stuck instances, failures and odd data; each line leads to what it speaks of."""
+    st.subheader("Needs attention", anchor=False)
+    zone = state.zone()
+    failures = views.failures(view, zone)
+    if not waiting.stuck and not failures and not odd.odd:
+        st.caption("Nothing: no instance waits longer than normal, none is in an error state, no event is odd.")
+        return
+    if waiting.stuck:
+        st.markdown(
+            f"**{STATUSES['stuck'].text}** · {views.stuck_text(waiting)}, the most abnormal first, "
+            f"as of {moment_text(waiting.as_of, zone)}"
+        )
+        states = views.stuck_states(waiting, view, zone)
+        with st.grid(min_column_width=400, gap="small"):
+            for item in states[: views.SHOWN_STATES]:
+                _stuck(item)
+        if len(states) > views.SHOWN_STATES:
+            st.caption(f"shown {views.SHOWN_STATES} of {len(states)} states with stuck instances")
+        if waiting.sampled:
+            st.caption(f"Normal lengths are from the latest instances. {markdown_escape(views.sample_text(waiting))}")
+    if failures:
+        st.markdown(f"**{STATUSES['error'].text}**")
+        for failure in failures:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                widgets.link(
+                    "instances",
+                    f"{count_text(failure.count, 'instance')} of {failure.machine} in {failure.state}",
+                    machine=failure.machine,
+                    state=failure.state,
+                )
+                st.caption(f"newest {failure.newest}")
+    if odd.odd:
+        st.markdown(f"**▲ Odd data** · {views.odd_text(odd, view.headline.events)}")
+        for kind, count in odd.kinds[:5]:
+            st.caption(f"{count:,}× {markdown_escape(kind, 200)}")
+        with st.container(horizontal=True):
+            for event_id in odd.event_ids[:5]:
+                widgets.link("events", short_id(event_id), event=event_id)
+
+
+def _stuck(item: views.StuckState) -> None:
+    ways = "; ".join(markdown_escape(way) for way in item.ways_on) or "nothing that is known"
+    name = f"{item.component} / {item.machine}" if item.component else item.machine
+    with st.container(border=True, gap="xsmall"):
+        st.markdown(f"**{item.count} in {markdown_escape(item.state, 80)}** · {markdown_escape(name, 120)}")
+        st.caption(f"{markdown_escape(item.rule)}  \nwould move on by: {ways}")
+        for line in item.lines:
+            widgets.link(
+                "instances",
+                f"{short_id(line.instance_id)} waits {line.waited}, since {line.since}",
+                instance=line.instance_id,
+                help=line.instance_id,
+            )
+        if item.count != str(len(item.lines)):
+            widgets.link(
+                "instances", f"all {item.count} and the others in this state", machine=item.machine, state=item.state
+            )
+
+
+def activity(found: Activity) -> None:
+    """Events over time by component; the same numbers as a table below."""
+    st.subheader("Events over time", anchor=False)
+    st.vega_lite_chart(
+        charts.events_over_time(
+            [(count.bucket, count.key[0], count.count) for count in found.counts if count.bucket is not None],
+            bucket_ms=found.bucket_ms,
+            zone=state.zone(),
+            dark=st.context.theme.type == "dark",
+            height=240,
+        ),
+        theme=None,
+        key="overview-activity",
+        alt="Events over time, stacked by component",
+    )
+    st.caption(f"one bar: {duration_text(found.bucket_ms)}")
+
+
+def machines(view: views.Overview, waiting: Waiting) -> None:
+    """A row for each machine; picking one opens its instances."""
+    st.subheader("Machines and their states", anchor=False)
+    marks = " · ".join(f"{look.mark} {look.word}" for kind, look in STATE_KINDS.items() if kind != "event")
+    st.caption(f"Pick a row to see its instances. {marks}")
+    table = views.machines_table(view, views.stuck_by_machine(waiting), state.zone())
+    keys = list(dict.fromkeys((row.component, row.machine) for row in view.rows))
+
+    def opened() -> None:
+        rows = st.session_state["overview-machines"].selection.rows
+        if rows:
+            st.session_state["overview-machine"] = keys[rows[0]]
+
+    column = st.column_config
+    st.dataframe(
+        table,
+        key="overview-machines",
+        hide_index=True,
+        on_select=opened,
+        selection_mode="single-row",
+        alt="Instances of each machine by status and state",
+        column_config={
+            "component": column.TextColumn("component", pinned=True),
+            "machine": column.TextColumn("machine", pinned=True),
+            "instances": column.NumberColumn("instances", format="localized"),
+            **{
+                name: column.NumberColumn(STATUSES[name].text, format="localized")
+                for name in ("active", "stuck", "completed", "error", "unknown")
+            },
+            "states": column.ListColumn("instances now in state", width="large"),
+        },
+    )
+    if picked := st.session_state.pop("overview-machine", None):
+        widgets.go("instances", machine=picked[1], component=[picked[0] or state.NONE])
+    _states(view)
+
+
+def _states(view: views.Overview) -> None:
+    with st.expander("Every state, as a table"):
+        st.dataframe(
+            views.states_table(view, state.zone()),
+            key="overview-states",
+            hide_index=True,
+            alt="Instances by component, machine and current state",
+            column_config={
+                "share": st.column_config.ProgressColumn("share of machine", format="percent", max_value=1.0),
+                "oldest": st.column_config.TextColumn("longest without event since"),
+                "newest": st.column_config.TextColumn("newest event"),
+            },
+        )

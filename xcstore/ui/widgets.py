@@ -1,0 +1,194 @@
+"""Small things that several pages draw: links that keep the store, safe text, notices."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
+
+import streamlit as st
+
+from xcstore.render.labels import markdown_escape, visible_text
+from xcstore.ui import state
+
+__all__ = [
+    "PAGES",
+    "choices",
+    "empty_store",
+    "event_table",
+    "go",
+    "line",
+    "link",
+    "link_here",
+    "show_faults",
+    "shorten",
+]
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAGES: Final = {
+    "overview": "pages/overview.py",
+    "events": "pages/events.py",
+    "instances": "pages/instances.py",
+    "machines": "pages/machines.py",
+    "causality": "pages/causality.py",
+}
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """At most `length` characters; the middle gives way, as ids differ at both ends."""
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 3
+    return f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def link(
+    page: str,
+    label: str,
+    *,
+    help: str | None = None,  # noqa: A002  # Streamlit's word
+    **params: str | Iterable[str] | None,
+) -> None:
+    """A link to a page of ours that keeps the store, time zone and component. `label` is plain text."""
+    st.page_link(PAGES[page], label=_link_text(label), help=help, query_params=_query(params))
+
+
+def link_here(page: str, label: str, **changes: str) -> None:
+    """A link to the page that is open, which changes only this of its address. `label` is plain text."""
+    st.page_link(PAGES[page], label=_link_text(label), query_params={**state.current(), **changes})
+
+
+def go(page: str, **params: str | Iterable[str] | None) -> NoReturn:
+    """Open a page of ours as `link` would."""
+    st.switch_page(PAGES[page], query_params=_query(params))
+
+
+def choices(
+    label: str,
+    key: str,
+    param: str,
+    options: Iterable[tuple[str, int]],
+    *,
+    help: str | None = None,  # noqa: A002
+) -> tuple[str, ...]:
+    """Pick any number of values, each shown with its count; kept in the address as `param`.
+
+    A value that the address names but nobody counted stays pickable, with 0 behind it: it is not quietly dropped.
+    """
+    counts = dict(options)
+    address = state.texts(param)
+    state.sync(key, address, [*dict.fromkeys(address)])
+    known = [*counts, *(value for value in st.session_state[key] if value not in counts)]
+    chosen: Sequence[str] = st.multiselect(
+        label,
+        known,
+        key=key,
+        help=help,
+        format_func=lambda value: f"{shorten(visible_text(value)) or '(none)'} · {counts.get(value, 0):,}",
+        placeholder="All",
+    )
+    state.put(**{param: chosen})
+    state.synced(key, tuple(chosen))
+    return tuple(chosen)
+
+
+def line(
+    label: str,
+    key: str,
+    param: str,
+    *,
+    placeholder: str = "",
+    help: str | None = None,  # noqa: A002
+    label_visibility: Literal["visible", "hidden", "collapsed"] = "visible",
+) -> str:
+    """A line of text that is kept in the address as `param`."""
+    address = state.text(param)
+    state.sync(key, address, address)
+    typed = st.text_input(
+        label,
+        key=key,
+        placeholder=placeholder,
+        help=help,
+        max_chars=state.MAX_CHARS,
+        label_visibility=label_visibility,
+    )
+    value = (typed or "").strip()
+    state.put(**{param: value})
+    state.synced(key, value)
+    return value
+
+
+def empty_store() -> None:
+    """What to do about a store without events."""
+    st.info(
+        "This store holds no events yet. Choose another store in the sidebar, let a runtime write to this one, "
+        "or fill one from a dump or with the demo history:"
+    )
+    st.code(
+        "python -m xcstore import events.json --into sqlite:///history.db\n"
+        "python -m xcstore demo --into sqlite:///data/demo.db",
+        language="bash",
+    )
+
+
+def event_table(table: pd.DataFrame, ids: Sequence[str], opened: str) -> None:
+    """Events in rows; picking one puts its id into the address."""
+    # A new set of rows is a new table: a selection must not stay behind on another event.
+    key = f"events-table-{zlib.crc32(' '.join(ids).encode('utf-8', 'replace')):x}"
+
+    def pick() -> None:
+        rows = st.session_state[key].selection.rows
+        state.put(event=ids[rows[0]] if rows else None)
+
+    column = st.column_config
+    st.dataframe(
+        table,
+        key=key,
+        hide_index=True,
+        height=560,
+        row_height=30,
+        on_select=pick,
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [ids.index(opened)]}} if opened in ids else None,
+        alt="Events, newest first",
+        column_config={
+            "odd": column.TextColumn("", width=32, pinned=True, help="▲: stored in an odd form; open it to see how"),
+            "stored": column.TextColumn("stored", width=178, pinned=True, help="When the store got it"),
+            "event": column.TextColumn("event", width=165),
+            "machine": column.TextColumn("machine", width=110),
+            "component": column.TextColumn("component", width=150),
+            "instance": column.TextColumn("instance", width=110),
+            "change": column.TextColumn("state", width=200, help="From which state to which; · is before creation"),
+            "payload": column.TextColumn("payload", width=300),
+            "causes": column.NumberColumn("causes", width=60, help="How many causes are recorded"),
+            "id": column.TextColumn("id", width=120),
+        },
+    )
+
+
+def show_faults(faults: Sequence[str], what: str = "Odd data") -> None:
+    """Say what is odd about stored data; nothing where nothing is."""
+    if not faults:
+        return
+    with st.expander(f":orange[▲] {what}: {len(faults):,}", expanded=len(faults) <= 3):
+        for fault in faults[:50]:
+            st.text(visible_text(fault, 500))
+        if len(faults) > 50:
+            st.caption(f"shown 50 of {len(faults):,}")
+
+
+def _link_text(label: str) -> str:
+    """Coloured, as Streamlit draws these links like plain text."""
+    return f":primary[{markdown_escape(label)}]"
+
+
+def _query(params: dict[str, str | Iterable[str] | None]) -> dict[str, str | list[str]]:
+    query: dict[str, str | list[str]] = dict(state.shared())
+    for name, value in params.items():
+        if isinstance(value, str):
+            query[name] = value
+        elif value:
+            query[name] = list(value)
+    return {name: value for name, value in query.items() if value}

@@ -1,0 +1,163 @@
+"""What one business key touched, as one picture and as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from xcstore.analysis.intervals import state_history
+from xcstore.analysis.lifecycle import lifecycle
+from xcstore.render.labels import count_text, duration_text, moment_text, short_id, visible_text
+from xcstore.render.theme import STATUSES, accents, find_look
+from xcstore.render.timeline import Interval, Link, Point, Timeline
+from xcstore.views.machines import state_kind, state_text
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from xcstore.model.definition import StateMachine
+    from xcstore.queries.correlation import Correlation, Participant
+
+__all__ = ["CorrelationView", "build"]
+
+Row = dict[str, object]
+FindMachine = Callable[[str, str], "StateMachine | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationView:
+    """Everything the page shows of one key."""
+
+    summary: str
+    notes: tuple[str, ...]
+    """What is not shown, and why."""
+    timeline: Timeline
+    instances: tuple[Row, ...] = field(hash=False)
+    instance_ids: tuple[str, ...]
+    """Instance of each row of `instances`."""
+    events: tuple[Row, ...] = field(hash=False)
+    event_ids: tuple[str, ...]
+    """Event of each row of `events`."""
+
+
+def build(found: Correlation, find_machine: FindMachine, *, zone: tzinfo) -> CorrelationView:
+    """The view of what was found; empty rows where nothing was."""
+    lanes = {p.instance_id: _lane(p) for p in found.participants}
+    machines = {p.instance_id: find_machine(p.component_name, p.machine_name) for p in found.participants}
+    every = sorted(
+        ((event, p) for p in found.participants for event in p.events),
+        key=lambda pair: (pair[0].persisted_at, pair[0].seq if pair[0].seq is not None else 0),
+    )
+    return CorrelationView(
+        summary=_summary(found),
+        notes=_notes(found, zone),
+        timeline=_timeline(found, lanes, machines),
+        instances=tuple(_instance_row(p, machines[p.instance_id], zone) for p in found.participants),
+        instance_ids=tuple(p.instance_id for p in found.participants),
+        events=tuple(
+            {
+                "Stored at": moment_text(event.persisted_at, zone, millis=True),
+                "Component": visible_text(p.component_name, 80),
+                "Machine": visible_text(p.machine_name, 80),
+                "Event": visible_text(event.event_type, 80),
+                "From": visible_text(event.state_before, 80),
+                "To": visible_text(event.state_after, 80),
+                "Mentions it": event.id in p.mentions,
+                "Instance": visible_text(p.instance_id, 80),
+            }
+            for event, p in every
+        ),
+        event_ids=tuple(event.id for event, _ in every),
+    )
+
+
+def _lane(participant: Participant) -> str:
+    return f"{participant.machine_name} {short_id(participant.instance_id)}"
+
+
+def _summary(found: Correlation) -> str:
+    if not found.participants:
+        return ""
+    events = [event for p in found.participants for event in p.events]
+    span = max(event.persisted_at for event in events) - min(event.persisted_at for event in events)
+    return " · ".join(
+        [
+            count_text(len(found.participants), "instance"),
+            count_text(len({p.component_name for p in found.participants}), "component"),
+            count_text(len(events), "event"),
+            f"over {duration_text(span)}",
+        ]
+    )
+
+
+def _notes(found: Correlation, zone: tzinfo) -> tuple[str, ...]:
+    notes = []
+    if found.searched_to is not None:
+        notes.append(f"Searched back to {moment_text(found.searched_to, zone)}; older events were not looked at.")
+    if found.hidden_instances:
+        total = found.hidden_instances + len(found.participants)
+        notes.append(f"Shown {len(found.participants):,} of {total:,} instances found, the earliest.")
+    if found.cut:
+        notes.append("Some of these histories are longer than what is drawn; open an instance for all of it.")
+    passing = sum(not p.belongs for p in found.participants)
+    if passing:
+        notes.append(
+            f"{count_text(passing, 'instance')} with another key of its own: only the events that mention this one."
+        )
+    return tuple(notes)
+
+
+def _timeline(found: Correlation, lanes: dict[str, str], machines: dict[str, StateMachine | None]) -> Timeline:
+    colours = accents(p.component_name for p in found.participants)
+    intervals, points = [], []
+    for p in found.participants:
+        for stay in state_history(p.events).intervals if p.belongs else ():
+            intervals.append(
+                Interval(
+                    lane=lanes[p.instance_id],
+                    state=stay.state,
+                    start_ms=stay.entered_at,
+                    end_ms=stay.last_seen_at if stay.end != "left" else stay.left_at,
+                    kind=state_kind(machines[p.instance_id], stay.state),
+                    id=stay.entered_by,
+                    accent=colours[p.component_name],
+                    tooltip=f"{p.component_name} · {p.machine_name}",
+                )
+            )
+        points += [
+            Point(
+                id=event.id,
+                label=event.event_type,
+                at_ms=event.persisted_at,
+                lane=lanes[p.instance_id],
+                tooltip=f"{p.component_name} · {event.state_before or '(new)'} → {event.state_after}",
+            )
+            for event in p.events
+        ]
+    return Timeline(
+        lanes=tuple(lanes.values()),
+        intervals=tuple(intervals),
+        points=tuple(points),
+        links=tuple(Link(source=cause, target=effect) for cause, effect in found.links),
+        name=f"everything that {found.key} touched",
+    )
+
+
+def _instance_row(participant: Participant, machine: StateMachine | None, zone: tzinfo) -> Row:
+    last = participant.events[-1]
+    row: Row = {
+        "Component": visible_text(participant.component_name, 80),
+        "Machine": visible_text(participant.machine_name, 80),
+        "State": "",
+        "Status": "",
+        "Events": len(participant.events),
+        "First": moment_text(participant.events[0].persisted_at, zone),
+        "Last": moment_text(last.persisted_at, zone),
+        "Instance": visible_text(participant.instance_id, 80),
+    }
+    if participant.belongs:
+        status = find_look(STATUSES, lifecycle(last.state_after, machine=machine).status)
+        row["State"] = state_text(machine, last.state_after)
+        row["Status"] = f"{status.mark} {status.word}"
+    return row

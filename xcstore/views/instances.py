@@ -1,0 +1,727 @@
+"""The list of instances, and everything about one of them, as rows and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from xcstore.analysis.context import Change, ContextStep, FieldSet, diff, field_history, fold, leaf_paths, path_text
+from xcstore.analysis.intervals import StateHistory, state_history, visits
+from xcstore.analysis.lifecycle import Lifecycle, ObservedMachine, lifecycle, moves, observed_machine
+from xcstore.analysis.snapshots import SnapshotFacts, compare_snapshot
+from xcstore.model.history import CREATION
+from xcstore.render.labels import ago_text, count_text, duration_text, moment_text, short_id, visible_text
+from xcstore.render.theme import STATUSES, find_look
+from xcstore.render.timeline import Interval, Point, Snapshot, Timeline
+from xcstore.units import EpochMs
+from xcstore.views.machines import Arrow, arrows, state_diagram, state_kind, state_text
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from xcstore.model.definition import Component, StateMachine
+    from xcstore.model.history import InstanceSnapshot, PersistedEvent
+    from xcstore.queries.instances import InstanceHistory, InstancePage
+    from xcstore.queries.machines import Stays
+    from xcstore.render.diagram import Diagram
+    from xcstore.store.base import Count, InstanceSummary, StateCount
+
+__all__ = [
+    "EventView",
+    "FilterOptions",
+    "FindMachine",
+    "InstanceView",
+    "ListView",
+    "build",
+    "build_list",
+    "event_rows",
+    "event_view",
+    "field_rows",
+    "field_sets",
+    "filter_options",
+    "left_states",
+    "motion_rows",
+    "page_of",
+]
+
+Row = dict[str, object]
+FindMachine = Callable[[str, str], "StateMachine | None"]
+
+WINDOW = 200
+"""Rows of the event table that are shown at a time."""
+MAX_STAYS = 400
+"""Stays in the timeline: more cannot be told apart."""
+MAX_JSON = 100_000
+"""Characters of a document that are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListView:
+    """One page of the list."""
+
+    rows: tuple[Row, ...] = field(hash=False)
+    ids: tuple[str, ...]
+    """Instance of each row."""
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The instance that created this one, as its creation says."""
+
+    instance_id: str
+    machine_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceView:
+    """Everything the page shows of one instance, apart from the selected event."""
+
+    instance_id: str
+    component: str
+    machine: str
+    title: str
+    """State with its mark."""
+    status: str
+    """Status with its mark."""
+    status_why: str
+    since: str
+    normal: str
+    """How long this state normally lasts, for an instance that has not ended; '' where nobody knows."""
+    facts: Mapping[str, str] = field(hash=False)
+    parent: Parent | None
+    history: StateHistory
+    steps: tuple[ContextStep, ...]
+    timeline: Timeline
+    timeline_note: str
+    """Said when the picture holds only the latest stays, else ''."""
+    diagram: Diagram
+    arrows: tuple[Arrow, ...]
+    shown: str
+    """'5,000 of 12,345 events' where the history was cut, else ''."""
+    older: int
+    values_note: str
+    """Where the values after each event come from."""
+    moves: tuple[Row, ...] = field(hash=False)
+    """What would take it out of its state; empty for an instance that has ended."""
+    moves_note: str
+    snapshots: tuple[Row, ...] = field(hash=False)
+    snapshot_differences: tuple[Row, ...] = field(hash=False)
+    faults: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    """Fields that the instance ever held."""
+    ended: bool = False
+
+    def last_event(self, *, state: str = "", key: tuple[str, str, str] | None = None) -> str | None:
+        """The last loaded event that led to `state` from elsewhere, or that took the transition `key`."""
+        for step in reversed(self.steps):
+            event = step.event
+            if key is not None and (event.state_before, event.event_type, event.state_after) == key:
+                return event.id
+            if state and event.state_after == state and event.state_before != state:
+                return event.id
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventView:
+    """One event of an instance, and what it did to the values."""
+
+    event: PersistedEvent
+    heading: str
+    position: str
+    previous_id: str | None
+    next_id: str | None
+    values: str
+    """JSON of what the instance held after it."""
+    payload: str
+    source: str
+    """Where the values come from, in words."""
+    notes: tuple[str, ...]
+    changes: tuple[Row, ...] = field(hash=False)
+    changed_paths: tuple[str, ...]
+    disagreement: tuple[Row, ...] = field(hash=False)
+    """Recorded values against the fold, where they differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterOptions:
+    """What the list can be narrowed to, each with the number of instances."""
+
+    machines: tuple[tuple[str, int], ...]
+    states: tuple[tuple[str, int], ...]
+    statuses: tuple[tuple[str, int], ...]
+    counts: Mapping[tuple[str, str, str], tuple[str, int]] = field(hash=False)
+    """(component, machine, state) -> its status and how many instances."""
+
+    def with_status(
+        self, statuses: Collection[str], machines: Collection[str], states: Collection[str]
+    ) -> tuple[tuple[str, str, str], ...] | None:
+        """The (component, machine, state) that have one of the statuses; None where no status is asked for."""
+        if not statuses:
+            return None
+        return tuple(
+            key
+            for key, (status, _) in self.counts.items()
+            if status in statuses and (not machines or key[1] in machines) and (not states or key[2] in states)
+        )
+
+
+def left_states(flows: Sequence[Count]) -> frozenset[tuple[str, str, str]]:
+    """(component, machine, state) that events were seen to leave, from `queries.overview.flows`."""
+    keys = (count.key for count in flows)
+    return frozenset((component, machine, before) for component, machine, before, _, after in keys if before != after)
+
+
+def filter_options(
+    counts: Sequence[StateCount], find_machine: FindMachine, left: Collection[tuple[str, str, str]] = ()
+) -> FilterOptions:
+    """Machines, states and statuses that occur, most instances first; `left` as `left_states` gives it."""
+    totals: tuple[dict[str, int], dict[str, int], dict[str, int]] = ({}, {}, {})
+    known: dict[tuple[str, str, str], tuple[str, int]] = {}
+    for count in counts:
+        status = _status(count, find_machine, left).status
+        for total, name in zip(totals, (count.machine_name, count.state, status), strict=True):
+            total[name] = total.get(name, 0) + count.count
+        known[count.component_name, count.machine_name, count.state] = status, count.count
+    first, second, third = (tuple(sorted(t.items(), key=lambda item: (-item[1], item[0]))) for t in totals)
+    return FilterOptions(machines=first, states=second, statuses=third, counts=known)
+
+
+def build_list(
+    page: InstancePage,
+    counts: Sequence[StateCount],
+    find_machine: FindMachine,
+    *,
+    left: Collection[tuple[str, str, str]] = (),
+    only: Collection[tuple[str, str, str]] | None = None,
+    before: int = 0,
+    now: EpochMs,
+    zone: tzinfo,
+) -> ListView:
+    """Rows for a page of instances, of which `before` are on the pages before it."""
+    total = sum(
+        count.count
+        for count in counts
+        if only is None or (count.component_name, count.machine_name, count.state) in only
+    )
+    rows: list[Row] = []
+    for item in page.instances:
+        machine = find_machine(item.component_name, item.machine_name)
+        ended = _status(item, find_machine, left, page.snapshots.get(item.instance_id))
+        rows.append(
+            {
+                "instance": visible_text(item.instance_id, 80),
+                "component": visible_text(item.component_name, 80) or "(none)",
+                "machine": visible_text(item.machine_name, 80),
+                "state": state_text(machine, item.state),
+                "status": find_look(STATUSES, ended.status).text,
+                "last stored": moment_text(item.updated_at, zone),
+                "idle": ago_text(item.updated_at, now),
+                "events": item.event_count,
+                "last event": visible_text(item.last_event_type, 80),
+                "created": moment_text(item.created_at, zone),
+            }
+        )
+    return ListView(
+        rows=tuple(rows),
+        ids=tuple(item.instance_id for item in page.instances),
+        summary=(
+            f"shown {before + 1:,} to {before + len(rows):,} of {count_text(total, 'instance')}, latest first. "
+            "Select a row to open the instance."
+            if rows
+            else f"{count_text(total, 'instance')}"
+        ),
+    )
+
+
+def _status(
+    item: InstanceSummary | StateCount,
+    find_machine: FindMachine,
+    left: Collection[tuple[str, str, str]],
+    snapshot: InstanceSnapshot | None = None,
+) -> Lifecycle:
+    return lifecycle(
+        item.state,
+        machine=find_machine(item.component_name, item.machine_name),
+        snapshot=snapshot,
+        never_left=() if (item.component_name, item.machine_name, item.state) in left else (item.state,),
+    )
+
+
+def build(
+    found: InstanceHistory,
+    leaving: Sequence[tuple[tuple[str, str, str], int]],
+    machine: StateMachine | None,
+    *,
+    components: Sequence[Component] = (),
+    stays: Stays | None = None,
+    as_of: EpochMs | None = None,
+    now: EpochMs,
+    zone: tzinfo,
+) -> InstanceView:
+    """The view of one instance.
+
+    Parameters
+    ----------
+    leaving
+        What left its present state over all instances of its machine, as `queries.instances.leaving` gives it.
+    machine
+        Its definition, where one is known.
+    components
+        All definitions, to look for senders in.
+    stays
+        How long its machine's instances stay in states.
+    as_of
+        The moment up to which the store knows what happened; `now` where not given.
+    """
+    summary, events = found.summary, found.events
+    steps = fold(events, machine)
+    history = state_history(events)
+    observed = _observed(events, leaving)
+    latest = found.snapshots[-1] if found.snapshots else None
+    never_left = None if any(t.source == summary.state for t in observed.transitions) else (summary.state,)
+    status = lifecycle(summary.state, machine=machine, snapshot=latest, never_left=never_left or ())
+    ended = status.status in ("completed", "error")
+    until = now if as_of is None else max(as_of, summary.updated_at)
+    times = {visit.state: visit for visit in visits(history, None if ended else until)}
+    along = arrows(machine, _own(events))
+    taken = _taken(events)
+    comparisons = [compare_snapshot(snapshot, steps) for snapshot in found.snapshots]
+    current = history.current
+    since = current.entered_at if current else summary.updated_at
+    return InstanceView(
+        instance_id=summary.instance_id,
+        component=summary.component_name,
+        machine=summary.machine_name,
+        title=state_text(machine, summary.state),
+        status=find_look(STATUSES, status.status).text,
+        status_why=status.why,
+        since=f"{moment_text(since, zone)} ({ago_text(since, now)})",
+        normal="" if ended else _normal(summary.state, stays, since=since, until=until, zone=zone),
+        facts=_facts(summary, history, now=now, zone=zone),
+        parent=_parent(events),
+        history=history,
+        steps=steps,
+        timeline=_timeline(steps, history, found, machine, now=None if ended else until),
+        timeline_note=(
+            f"The picture shows the latest {MAX_STAYS:,} of {len(history.intervals):,} stays."
+            if len(history.intervals) > MAX_STAYS
+            else ""
+        ),
+        diagram=state_diagram(
+            machine,
+            _own(events),
+            name=f"{summary.component_name}.{summary.machine_name}",
+            counts={},
+            sublabels={state: duration_text(visit.total_ms) for state, visit in times.items() if visit.total_ms},
+            visits={state: visit.count for state, visit in times.items()},
+            taken=taken,
+            current=summary.state,
+        ),
+        arrows=along,
+        shown=f"shown {len(events):,} of {summary.event_count:,} events, the latest" if found.older else "",
+        older=found.older,
+        values_note=_values_note(steps, machine),
+        moves=()
+        if ended
+        else _moves(summary, machine, observed, comparisons, components, since=since, now=now, zone=zone),
+        moves_note=_moves_note(status, machine, summary),
+        snapshots=tuple(_snapshot_row(facts, machine, now=now, zone=zone) for facts in reversed(comparisons)),
+        snapshot_differences=_change_rows(comparisons[-1].changes or ()) if comparisons else (),
+        faults=_faults(events, history, zone),
+        paths=tuple(path_text(path) for path in leaf_paths(_distinct_values(steps))),
+        ended=ended,
+    )
+
+
+def motion_rows(
+    items: Sequence[InstanceSummary], find_machine: FindMachine, *, now: EpochMs, zone: tzinfo
+) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Rows for the instances that this one set in motion, and the id of each."""
+    rows: list[Row] = []
+    for item in items:
+        machine = find_machine(item.component_name, item.machine_name)
+        status = lifecycle(item.state, machine=machine).status
+        rows.append(
+            {
+                "instance": visible_text(item.instance_id, 80),
+                "component": visible_text(item.component_name, 80) or "(none)",
+                "machine": visible_text(item.machine_name, 80),
+                "state": state_text(machine, item.state),
+                "status": find_look(STATUSES, status).text,
+                "last event": visible_text(item.last_event_type, 80),
+                "last stored": moment_text(item.updated_at, zone),
+                "idle": ago_text(item.updated_at, now),
+            }
+        )
+    return tuple(rows), tuple(item.instance_id for item in items)
+
+
+def event_rows(
+    view: InstanceView, *, zone: tzinfo, selected: str | None = None, page: int = 1
+) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Rows of the event table, newest first, and the id of each; `WINDOW` of them, from `page` on."""
+    newest = view.steps[::-1]
+    window = newest[(page - 1) * WINDOW : page * WINDOW]
+    rows: list[Row] = []
+    for offset, step in enumerate(window):
+        index = len(newest) - 1 - ((page - 1) * WINDOW + offset)
+        before = view.steps[index - 1].values if index else {}
+        event = step.event
+        rows.append(
+            {
+                "selected": "▶" if event.id == selected else "",
+                "stored at": moment_text(event.persisted_at, zone, millis=True),
+                "event": visible_text(event.event_type, 80),
+                "from": visible_text(event.state_before, 80),
+                "to": visible_text(event.state_after, 80),
+                "fields changed": _changed(diff(before, step.values)) if index else "start",
+                "values": step.source,
+                "remarks": "; ".join(_marks(step)),
+                "event id": visible_text(event.id, 80),
+            }
+        )
+    return tuple(rows), tuple(step.event.id for step in window)
+
+
+def page_of(view: InstanceView, event_id: str | None) -> int:
+    """Page of the event table that holds the event; 1 where there is none."""
+    for position, step in enumerate(reversed(view.steps)):
+        if step.event.id == event_id:
+            return position // WINDOW + 1
+    return 1
+
+
+def event_view(view: InstanceView, event_id: str, *, zone: tzinfo) -> EventView | None:
+    """The event and its effect on the values; None where it is not among the loaded events."""
+    index = next((number for number, step in enumerate(view.steps) if step.event.id == event_id), None)
+    if index is None:
+        return None
+    step = view.steps[index]
+    event = step.event
+    changes = diff(view.steps[index - 1].values if index else {}, step.values)
+    first = index == 0 and event.event_type != CREATION
+    return EventView(
+        event=event,
+        heading=f"{event.event_type}: {event.state_before or '(new)'} → {event.state_after}",
+        position=(
+            f"event {index + 1 + view.older:,} of {len(view.steps) + view.older:,} · "
+            f"stored {moment_text(event.persisted_at, zone, millis=True)}"
+        ),
+        previous_id=view.steps[index - 1].event.id if index else None,
+        next_id=view.steps[index + 1].event.id if index + 1 < len(view.steps) else None,
+        values=_json(step.values),
+        payload=_json(event.payload),
+        source=_source(step),
+        notes=step.notes,
+        changes=() if first else _change_rows(changes),
+        changed_paths=() if first else tuple(path_text(change.path) for change in changes),
+        disagreement=_change_rows(diff(step.folded, step.values)) if step.agrees is False else (),
+    )
+
+
+def field_rows(sets: Sequence[FieldSet], *, zone: tzinfo) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Rows for the history of one field, newest first, and the event of each."""
+    rows: list[Row] = []
+    newest = list(reversed(sets))
+    for item in newest:
+        event = item.step.event
+        rows.append(
+            {
+                "stored at": moment_text(event.persisted_at, zone, millis=True),
+                "value": "(removed)" if item.change.kind == "removed" else _short_json(item.change.new),
+                "before": "(absent)" if item.change.kind == "added" else _short_json(item.change.old),
+                "set by event": visible_text(event.event_type, 80),
+                "from": visible_text(event.state_before, 80),
+                "to": visible_text(event.state_after, 80),
+                "where the value came from": _origin(item),
+                "values": item.step.source,
+                "event id": visible_text(event.id, 80),
+            }
+        )
+    return tuple(rows), tuple(item.step.event.id for item in newest)
+
+
+def field_sets(view: InstanceView, path: Sequence[str | int]) -> tuple[FieldSet, ...]:
+    """The loaded events that set the field, oldest first."""
+    return field_history(view.steps, tuple(path))
+
+
+def _normal(state: str, stays: Stays | None, *, since: EpochMs, until: EpochMs, zone: tzinfo) -> str:
+    waited = f"Here for {duration_text(max(0, until - since))} as of {moment_text(until, zone)}, the newest event."
+    rows = [] if stays is None else [row for row in stays.table.to_dict("records") if row["state"] == state]
+    if stays is None or not rows:
+        return f"{waited} How long this state normally lasts is not known."
+    row = rows[0]
+    return (
+        f"{waited} Normally {duration_text(row['median_ms'])} (median), 95 % under {duration_text(row['p95_ms'])}: "
+        f"{count_text(row['n'], 'completed stay')} among the machine's latest {count_text(stays.sampled, 'event')}."
+    )
+
+
+def _facts(summary: InstanceSummary, history: StateHistory, *, now: EpochMs, zone: tzinfo) -> dict[str, str]:
+    return {
+        "component": visible_text(summary.component_name, 120) or "(none)",
+        "machine": visible_text(summary.machine_name, 120),
+        "created": f"{moment_text(summary.created_at, zone)} ({ago_text(summary.created_at, now)})",
+        "last event": f"{visible_text(summary.last_event_type, 120)}, {ago_text(summary.updated_at, now)}",
+        "events": f"{summary.event_count:,}",
+        "states visited": f"{len({interval.state for interval in history.intervals}):,}",
+    }
+
+
+def _observed(events: Sequence[PersistedEvent], leaving: Sequence[tuple[tuple[str, str, str], int]]) -> ObservedMachine:
+    """What leaves the present state as all instances show it, and otherwise what this one shows."""
+    return observed_machine(leaving) if leaving else _own(events)
+
+
+def _own(events: Sequence[PersistedEvent]) -> ObservedMachine:
+    counts: dict[tuple[str, str, str], int] = {}
+    for event in events:
+        key = (event.state_before, event.event_type, event.state_after)
+        counts[key] = counts.get(key, 0) + 1
+    return observed_machine(counts.items())
+
+
+def _taken(events: Sequence[PersistedEvent]) -> dict[tuple[str, str, str], int]:
+    return {(t.source, t.event, t.target): t.count for t in _own(events).transitions}
+
+
+def _timeline(
+    steps: Sequence[ContextStep],
+    history: StateHistory,
+    found: InstanceHistory,
+    machine: StateMachine | None,
+    *,
+    now: EpochMs | None,
+) -> Timeline:
+    stays = history.intervals[-MAX_STAYS:]
+    start = stays[0].entered_at if stays else 0
+    intervals = []
+    for stay in stays:
+        told = {
+            "left": f"for {duration_text(stay.duration_ms())}",
+            "open": "the last state so far",
+            "break": "its end is not recorded: the next event starts in another state",
+        }[stay.end]
+        intervals.append(
+            Interval(
+                lane=stay.state,
+                state=stay.state,
+                start_ms=stay.entered_at,
+                # A stay without a known end is drawn as far as events show it, not up to the next one.
+                end_ms=stay.last_seen_at if stay.end == "break" else stay.left_at,
+                kind=state_kind(machine, stay.state),
+                id=stay.entered_by,
+                tooltip=told,
+            )
+        )
+    points = [
+        Point(
+            id=step.event.id,
+            label=step.event.event_type,
+            at_ms=step.event.persisted_at,
+            tooltip=f"{step.event.state_before or '(new)'} → {step.event.state_after}",
+        )
+        for step in steps
+        if step.event.persisted_at >= start
+    ]
+    shots = [Snapshot(at_ms=snapshot.snapshot_at) for snapshot in found.snapshots if snapshot.snapshot_at >= start]
+    return Timeline(
+        lanes=tuple(dict.fromkeys(stay.state for stay in stays)),
+        intervals=tuple(intervals),
+        points=tuple(points),
+        snapshots=tuple(shots),
+        now_ms=now,
+        name=f"states of {found.summary.instance_id}",
+    )
+
+
+def _parent(events: Sequence[PersistedEvent]) -> Parent | None:
+    first = events[0] if events else None
+    if first is None or first.event_type != CREATION or not isinstance(first.payload, Mapping):
+        return None
+    parent, machine = first.payload.get("parentInstanceId"), first.payload.get("parentMachineName")
+    if not isinstance(parent, str) or not parent:
+        return None
+    return Parent(instance_id=parent, machine_name=machine if isinstance(machine, str) else "")
+
+
+def _values_note(steps: Sequence[ContextStep], machine: StateMachine | None) -> str:
+    recorded = [step for step in steps if step.source == "recorded"]
+    if recorded and len(recorded) == len(steps):
+        agreeing = sum(step.agrees is True for step in recorded)
+        return f"Values are as recorded in the store; {agreeing:,} of {len(steps):,} equal what the payloads fold to."
+    folded = "folded from the payloads" + ("" if machine else "; matching rules unknown, as there is no definition")
+    if recorded:
+        return f"Values of {len(recorded):,} of {len(steps):,} events are recorded; the others are {folded}."
+    return f"The store keeps no values: these are {folded}. User code may have changed them."
+
+
+def _moves(
+    summary: InstanceSummary,
+    machine: StateMachine | None,
+    observed: ObservedMachine,
+    snapshots: Sequence[SnapshotFacts],
+    components: Sequence[Component],
+    *,
+    since: EpochMs,
+    now: EpochMs,
+    zone: tzinfo,
+) -> tuple[Row, ...]:
+    rows: list[Row] = []
+    for move in moves(summary.state, machine, observed, component=summary.component_name, components=components):
+        due = ""
+        if move.timeout_ms is not None:
+            at = EpochMs(since + move.timeout_ms)
+            due = f"after {duration_text(move.timeout_ms)}: {moment_text(at, zone)} ({ago_text(at, now)})"
+        rows.append(
+            {
+                "event": visible_text(move.event, 80),
+                "leads to": state_text(machine, move.target),
+                "kind": move.kind,
+                "due": due,
+                "sent by": visible_text(
+                    "; ".join(f"{sender.component} · {sender.machine}, {sender.when}" for sender in move.senders), 300
+                ),
+                "seen to happen": 0 if move.count is None else move.count,
+            }
+        )
+    for timer in snapshots[-1].snapshot.pending_timeouts if snapshots else ():
+        at = EpochMs(snapshots[-1].snapshot.snapshot_at + timer.remaining_ms)
+        rows.append(
+            {
+                "event": visible_text(timer.event_type, 80),
+                "leads to": visible_text(timer.state_key, 80),
+                "kind": "timer in the snapshot",
+                "due": f"{moment_text(at, zone)} ({ago_text(at, now)})",
+                "sent by": "timer",
+                "seen to happen": None,
+            }
+        )
+    return tuple(rows)
+
+
+def _moves_note(status: Lifecycle, machine: StateMachine | None, summary: InstanceSummary) -> str:
+    if status.status in ("completed", "error"):
+        return f"It has ended: {status.why}."
+    if machine is not None and machine.find_state(summary.state) is not None:
+        return "Events that take an instance out of this state, as the definition says; self-loops are left out."
+    return "No definition knows this state: these are events that took instances of this machine out of it."
+
+
+def _snapshot_row(facts: SnapshotFacts, machine: StateMachine | None, *, now: EpochMs, zone: tzinfo) -> Row:
+    snapshot = facts.snapshot
+    status = snapshot.instance.status if snapshot.status_recorded else "unknown"
+    return {
+        "taken": f"{moment_text(snapshot.snapshot_at, zone)} ({ago_text(snapshot.snapshot_at, now)})",
+        "state": state_text(machine, snapshot.instance.current_state),
+        "status": find_look(STATUSES, status).text if snapshot.status_recorded else "not recorded",
+        "as of event": short_id(facts.event_id or snapshot.last_event_id) or "–",
+        "found by": facts.anchor,
+        "events since": facts.events_behind,
+        "behind": duration_text(facts.behind_ms),
+        "state as the events say": _yes_no(facts.state_agrees),
+        "values as the events say": _yes_no(None if facts.changes is None else not facts.changes),
+        "timers": len(snapshot.pending_timeouts),
+        "remarks": "; ".join(visible_text(fault, 200) for fault in snapshot.faults),
+    }
+
+
+def _faults(events: Sequence[PersistedEvent], history: StateHistory, zone: tzinfo) -> tuple[str, ...]:
+    told = [
+        f"{moment_text(gap.at, zone, millis=True)}: the chain breaks: the event before ended in "
+        f"{gap.expected!r}, event {gap.event_id} starts in {gap.found!r}"
+        if gap.expected
+        else f"{moment_text(gap.at, zone, millis=True)}: the loaded history does not start with a creation: "
+        f"event {gap.event_id} starts in {gap.found!r}"
+        for gap in history.breaks
+    ]
+    return (*told, *(f"event {event.id}: {fault}" for event in events for fault in event.faults))
+
+
+def _distinct_values(steps: Sequence[ContextStep]) -> list[object]:
+    """Each value document once: most events change nothing, and paths are wanted, not repeats."""
+    seen: list[object] = []
+    for step in steps:
+        if not seen or seen[-1] is not step.values:
+            seen.append(step.values)
+    return seen[::-1]
+
+
+def _marks(step: ContextStep) -> list[str]:
+    marks = ["chain breaks"] if any(note.startswith("the chain breaks") for note in step.notes) else []
+    if step.agrees is False:
+        marks.append("recorded values differ from the fold")
+    return marks + [visible_text(fault, 80) for fault in step.event.faults]
+
+
+def _source(step: ContextStep) -> str:
+    where = f"{step.holder} after this event"
+    if step.source == "recorded":
+        same = "equals" if step.agrees else "differs from"
+        return f"{where}: recorded; {same} what the payload folds to"
+    how = {
+        "initial": "the initial context of the creation",
+        "merged": "the payload is merged in, as the transition has no matching rules",
+        "kept": "the payload is not merged in, as the transition has matching rules",
+        "assumed": "the payload is merged in; matching rules unknown",
+        "nothing": "there is no payload to merge in",
+    }[step.merge]
+    return f"{where}: folded; {how}"
+
+
+def _origin(item: FieldSet) -> str:
+    if item.change.kind == "removed":
+        return "removed; payloads cannot do that" if item.step.source == "recorded" else "removed"
+    if item.origin is None:
+        return "not in the payload of this event"
+    place = f"payload.{path_text(item.origin.path)}"
+    return place if item.origin.how == "same place" else f"{place} holds an equal value"
+
+
+def _change_rows(changes: Sequence[Change]) -> tuple[Row, ...]:
+    marks: dict[Literal["added", "removed", "changed"], str] = {
+        "added": "+ added",
+        "removed": "− removed",
+        "changed": "± changed",
+    }
+    return tuple(
+        {
+            "field": visible_text(path_text(change.path), 200) or "(all)",
+            "change": marks[change.kind],
+            "before": "" if change.kind == "added" else _short_json(change.old),
+            "after": "" if change.kind == "removed" else _short_json(change.new),
+        }
+        for change in changes
+    )
+
+
+def _changed(changes: Sequence[Change]) -> str:
+    names = [path_text(change.path) for change in changes[:4]]
+    more = f" +{len(changes) - 4}" if len(changes) > 4 else ""
+    return visible_text(", ".join(names), 100) + more
+
+
+def _yes_no(answer: bool | None) -> str:
+    return "cannot be told" if answer is None else "✓ yes" if answer else "✕ no"
+
+
+def _json(value: object) -> str:
+    """Indented JSON with nothing hidden in it, cut where a browser would suffer."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    except RecursionError:
+        return "(nested too deeply to show)"
+    shown = "\n".join(visible_text(line) for line in text[:MAX_JSON].split("\n"))
+    return shown if len(text) <= MAX_JSON else f"{shown}\n… shown {MAX_JSON:,} of {len(text):,} characters"
+
+
+def _short_json(value: object, limit: int = 200) -> str:
+    try:
+        return visible_text(json.dumps(value, ensure_ascii=False, default=str), limit)
+    except RecursionError:
+        return "(nested too deeply to show)"
