@@ -11,8 +11,12 @@ STORE ?=
 
 .PHONY: run test browser-test demo clean
 
+# By the environment, not the command line: a URL may hold a password, which make would print and `ps` would show.
+ifneq ($(STORE),)
+run: export XCSTORE_URL := $(value STORE)
+endif
 run: .venv/installed $(DEMO)
-	XCSTORE_URL="$(STORE)" $(BIN)/streamlit run app.py --server.port $(PORT)
+	@$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: .venv/installed-dev
 	$(BIN)/ruff check .

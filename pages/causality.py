@@ -2,11 +2,15 @@
 
 import streamlit as st
 
-from xcstore.ui import causality, state, tables, viewer
+from xcstore.ui import causality, correlation, state, tables, viewer
 from xcstore.views import causality as views
 
-event_id = state.text("event")
+event_id, business_key = state.text("event"), state.text("key")
+if business_key and not event_id:
+    correlation.show(business_key)
+    st.stop()
 if not event_id:
+    correlation.ask()
     causality.recent()
     st.stop()
 

@@ -22,9 +22,10 @@ total = loading.ask_since(tail.since(), queries.count, query)[0] if queries.is_c
 with st.container(horizontal=True, vertical_alignment="center"):
     st.markdown(views.shown_text(page, place.before, total, state.zone()))
     paging.buttons(PAGES, place, len(page.items), page.next, newer="Newer", older="Older")
-    tail.follow(query, page.items, asked, at_top=place.after is None)
     with st.popover("Export", key="events-export"):
         exporting.export(query, total)
+with st.container(horizontal=True, vertical_alignment="center"):
+    tail.follow(query, page.items, asked, at_top=place.after is None)
 
 opened = state.text("event")
 left, right = st.columns([3, 2]) if opened else (st.container(), None)

@@ -3,12 +3,13 @@
 import streamlit as st
 
 from xcstore.queries import machines as queries
+from xcstore.queries import overview
 from xcstore.ui import loading, machines, state, viewer, widgets
 from xcstore.ui.tables import show
 from xcstore.views import machines as views
 
 catalog = loading.catalog()
-chosen = machines.picker(loading.ask(queries.machine_names), catalog)
+chosen = machines.picker(loading.ask(overview.state_counts, state.components()), catalog)
 if chosen is None:
     widgets.empty_store()
     st.stop()
@@ -20,8 +21,14 @@ view = views.build(facts, definition)
 st.caption(view.summary)
 left, right = st.columns([2, 1])
 with left:
-    clicked = viewer.diagram(view.diagram, key="machines-diagram", label=f"States of {machine}", height=640)
-    st.caption("A number on a state: instances there now. A number on an arrow: how often it was observed.")
+    clicked = viewer.diagram(
+        view.diagram,
+        key="machines-diagram",
+        label=f"States of {machine}",
+        selected=machines.selected(view),
+        height=640,
+    )
+    st.caption("A number on a state: how often it was entered. A number on an arrow: how often it was observed.")
 with right:
     machines.selection(component, machine, views.picked(clicked, view.arrows), view)
     machines.differences(view)

@@ -20,11 +20,19 @@ view = views.build(
     asked,
     components,
 )
-start, end = facts.time_range
-waiting = loading.ask(queries.waiting, view.waiting, as_of=min(end, asked))
 odd = loading.ask(queries.odd_sample, components)
+start, end = facts.time_range
+bucket = queries.bucket_for(start, end, events=facts.events)
 
-overview_panels.headline(view, waiting, odd, asked)
-overview_panels.attention(view, waiting, odd)
-overview_panels.activity(loading.ask(queries.activity, components, start=start, end=end))
-overview_panels.machines(view, waiting)
+# What takes longest comes last, into the places that are kept for it.
+stuck_at = overview_panels.headline(view, odd, asked)
+attention_at = st.container()
+overview_panels.activity(loading.ask(queries.activity, components, bucket_ms=bucket))
+machines_at = st.container()
+
+waiting = loading.ask(queries.waiting, view.waiting, as_of=min(end, asked))
+overview_panels.stuck_number(stuck_at, waiting)
+with attention_at:
+    overview_panels.attention(view, waiting, odd)
+with machines_at:
+    overview_panels.machines(view, waiting)

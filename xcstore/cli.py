@@ -112,8 +112,11 @@ def _demo(arguments: argparse.Namespace, settings: Settings) -> int:
                 f"{stores.identity} holds {held:,} events already; name a new store, or add the demo with --force"
             )
         with _progress("demo", "%") as show:
-            generate_demo(stores, seed=arguments.seed, on_progress=lambda part: show(int(100 * part), 100))
+            report = generate_demo(stores, seed=arguments.seed, on_progress=lambda part: show(int(100 * part), 100))
         print(f"{_count_events(stores) - held:,} events went into {stores.identity}")
+        for story in report.stories:
+            print(f"  {story.name} ({story.business_key or story.instance_id}): {story.words}")
+        print(f"  and {len(report.anomalies)} planted faults of {len({a.kind for a in report.anomalies})} kinds")
     return 0
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.analysis.conftest import make_event
 from xcstore.analysis.intervals import DWELL_COLUMNS, dwell, state_history, visits
 from xcstore.units import MAX_UTC
 
@@ -143,3 +146,24 @@ def test_dwell_of_nothing_is_an_empty_table_with_its_columns():
     assert list(dwell(frame()).columns) == list(DWELL_COLUMNS)
     assert list(dwell(frame(("a1", "a", 0, ">A"))).columns) == list(DWELL_COLUMNS)
     assert len(dwell(frame(("a1", "a", 0, ">A")))) == 0
+
+
+moves = st.lists(st.sampled_from([f"{a}>{b}" for a in ("", "A", "B") for b in "AB"]), max_size=12)
+
+
+@given(moves, st.lists(st.integers(0, 5), min_size=12, max_size=12))
+def test_every_event_belongs_to_one_stay_and_a_stay_ends_only_where_the_stream_chains(sequence, gaps):
+    events, at = [], 0
+    for number, (move, gap) in enumerate(zip(sequence, gaps, strict=False)):
+        at += gap
+        events.append(make_event(f"e{number}", at, move))
+
+    history = state_history(events)
+
+    assert [name for stay in history.intervals for name in stay.event_ids] == [event.id for event in events]
+    by_id = {event.id: event for event in events}
+    for stay, following in zip(history.intervals, history.intervals[1:], strict=False):
+        chains = by_id[following.entered_by].state_before == stay.state
+        assert (stay.end == "left") == chains
+        assert stay.left_by == (following.entered_by if chains else None)
+    assert [stay.end for stay in history.intervals][-1:] == (["open"] if events else [])

@@ -242,6 +242,50 @@ def test_what_may_run_or_load_is_taken_out_of_a_foreign_svg(page: Any, visit: An
     assert not [text for text in attributes if re.match(r"on|style|.*href", text) or "url(" in text]
 
 
+def test_each_of_several_loops_at_one_state_can_be_clicked(page: Any, visit: Any) -> None:
+    visit(page, "loops")
+    page.get_by_role("button", name=re.compile("^EVENT_2,")).click()
+    expect(page.get_by_text("clicked: loop 2")).to_be_visible()
+
+
+def test_a_picture_that_is_not_shown_whole_says_so_and_can_be(page: Any, visit: Any) -> None:
+    visit(page, "large")
+    more = page.get_by_role("button", name="Show all")
+    more.click()
+    expect(more).to_be_hidden()
+    page.get_by_role("button", name=re.compile("^Zoom in")).click()
+    expect(more).to_be_visible()
+
+
+def test_a_picture_in_a_closed_expander_is_drawn_when_it_opens(
+    page: Any, serve: Any, wait_until_ready: Callable[..., None]
+) -> None:
+    page.goto(f"{serve(APP)}/?show=hidden")
+    wait_until_ready(page)
+    page.get_by_text("Later").click()
+    state = page.get_by_role("button", name=re.compile("^Shipped,"))
+    expect(state).to_be_visible()
+    assert page.locator(".canvas").bounding_box()["height"] > 150
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_charts_draw_a_bar_for_each_value(
+    new_page: Any, serve: Any, wait_until_ready: Callable[..., None], mode: str
+) -> None:
+    opened = new_page(color_scheme=mode)
+    opened.goto(f"{serve(APP)}/?show=charts")
+    wait_until_ready(opened)
+    first, second = opened.get_by_test_id("stVegaLiteChart").all()
+    expect(first.locator('path[aria-roledescription="rect mark"]')).to_have_count(96)
+    tall = first.locator('path[aria-roledescription="rect mark"]').evaluate_all(
+        "all => all.map(p => p.getBBox().height)"
+    )
+    assert min(tall) > 1
+    expect(second.locator("path[aria-roledescription=bar]")).to_have_count(3)
+    expect(second).to_contain_text("✕ error")
+    expect(second).to_contain_text("<x>'")
+
+
 def test_a_timeline_fills_the_width_and_an_event_can_be_clicked(page: Any, visit: Any) -> None:
     visit(page, "timeline")
     view = page.locator(".view").first.bounding_box()

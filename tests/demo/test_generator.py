@@ -87,7 +87,7 @@ def test_equal_seeds_give_equal_documents(demo):
 
 
 def test_other_seeds_and_ends_give_other_histories():
-    other = make(seed=8, days=8, end=EpochMs(DEMO_END + DAY))
+    other = make(seed=8, days=7, end=EpochMs(DEMO_END + DAY))
 
     assert other.report.end == DEMO_END + DAY
     assert other.report.events > 1_000
@@ -96,20 +96,20 @@ def test_other_seeds_and_ends_give_other_histories():
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_few_days_are_enough_for_every_planted_fault(seed):
-    assert len({anomaly.kind for anomaly in make(seed=seed, days=8).report.anomalies}) == 13
+    assert len({anomaly.kind for anomaly in make(seed=seed, days=7).report.anomalies}) == 13
 
 
 def test_too_few_days_are_refused_before_anything_is_written():
     stores = open_stores("memory://", read_only=False)
 
-    with pytest.raises(ValueError, match="days is 2; the demo needs at least"):
-        generate_demo(stores, days=2)
+    with pytest.raises(ValueError, match="days is 6; the demo needs at least 7"):
+        generate_demo(stores, days=6)
     assert list(stores.events.get_all_events()) == []
 
 
 def test_progress_rises_to_the_end():
     parts = []
-    generate_demo(open_stores("memory://", read_only=False), days=8, on_progress=parts.append)
+    generate_demo(open_stores("memory://", read_only=False), days=7, on_progress=parts.append)
 
     assert parts == sorted(parts)
     assert parts[-1] == 1

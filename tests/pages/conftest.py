@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from tests.factories import START, event
+from tests.factories import event
 from xcstore.demo.generator import generate_demo
 from xcstore.model.history import CREATION
 from xcstore.store.opening import open_stores
@@ -37,10 +37,10 @@ HOSTILE = (
 
 @pytest.fixture(scope="session")
 def demo_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Five days of the demo history."""
+    """A week of the demo history."""
     url = f"sqlite:///{tmp_path_factory.mktemp('demo') / 'demo.db'}"
     with open_stores(url, read_only=False) as stores:
-        generate_demo(stores, days=5)
+        generate_demo(stores, days=7)
     return url
 
 
@@ -106,9 +106,3 @@ def open_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OpenP
     yield open_page
     st.cache_data.clear()
     st.cache_resource.clear()  # closes the stores
-
-
-@pytest.fixture
-def moments() -> int:
-    """When the events of `tests.factories` begin."""
-    return START

@@ -19,6 +19,11 @@ def metric(app: AppTest, label: str) -> str:
     return next(item.value for item in app.metric if item.label.endswith(label))
 
 
+def table(app: AppTest, column: str):
+    """The table that has this column."""
+    return next(frame.value for frame in app.dataframe if column in frame.value)
+
+
 def links(app: AppTest) -> dict[str, str]:
     """Query of each page link by its label, without the markup of the label."""
     return {
@@ -45,7 +50,7 @@ def test_the_numbers_are_those_of_the_store(open_page, demo_url):
 
 def test_every_state_is_in_the_table_with_its_mark_and_word(open_page, demo_url):
     app = open_page(demo_url)
-    machines, states = app.dataframe[0].value, app.dataframe[1].value
+    machines, states = table(app, "completed"), table(app, "means")
 
     assert set(machines["machine"]) >= {"Order", "Payment", "Parcel"}
     assert "◎ final" in set(states["kind"])
@@ -57,7 +62,7 @@ def test_limiting_to_a_component_limits_numbers_and_table(open_page, demo_url):
     app = open_page(demo_url, component="ShippingComponent")
 
     assert not app.exception
-    assert set(app.dataframe[0].value["component"]) == {"ShippingComponent"}
+    assert set(table(app, "completed")["component"]) == {"ShippingComponent"}
     with open_stores(demo_url) as stores:
         events = stores.events.count(EventQuery(components=("ShippingComponent",)))[0].count
     assert metric(app, "Events") == f"{events:,}"
@@ -112,7 +117,7 @@ def test_instances_that_never_moved_on_are_not_called_stuck_where_no_definition_
     url = stuck_store(tmp_path)
     app = open_page(url)
 
-    packed = app.dataframe[1].value.set_index("state").loc["Packed"]
+    packed = table(app, "means").set_index("state").loc["Packed"]
     assert packed["means"] == "? unknown"
     assert metric(app, "stuck") == "1"
 

@@ -24,6 +24,8 @@ def test_recent_events_come_newest_first_and_can_be_limited_to_components(stores
     assert [item.id for item in recent_events(stores, ("Stock",))] == ["x0"]
 
 
-def test_only_our_own_runtime_is_known_to_record_true_causes():
-    assert records_true_causes("ours")
-    assert not any(records_true_causes(layout) for layout in ("documented", "shipped", "documents"))
+def test_only_events_stamped_with_a_definition_are_known_to_have_true_causes():
+    stamped, other = event(definition_hash="abc"), event()
+
+    assert records_true_causes([stamped])
+    assert not records_true_causes([stamped, other]), "an import into a store of ours brings events of others"

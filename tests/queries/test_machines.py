@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.factories import START, event
-from xcstore.queries.machines import machine_facts, machine_names
+from xcstore.queries.machines import machine_facts, stays_of
 
 
 def fill(stores) -> None:
@@ -14,29 +14,30 @@ def fill(stores) -> None:
         stores.events.append(event(**common, persisted_at=at + 1_000))
 
 
-def test_machines_are_named_with_their_number_of_events(stores):
-    fill(stores)
-
-    assert [(name.component, name.machine, name.events) for name in machine_names(stores)] == [
-        ("Shop", "Cart", 4),
-        ("Shop", "Order", 8),
-    ]
-
-
-def test_facts_count_transitions_and_instances_exactly_and_sample_the_newest_events(stores):
+def test_facts_count_transitions_and_instances_exactly_and_sample_the_latest_instances(stores):
     fill(stores)
 
     facts = machine_facts(stores, "Shop", "Order", sample=3)
 
     assert facts.transitions == ((("", "INSTANCE_CREATED", "Created"), 4), (("Created", "PAY", "Paid"), 4))
     assert [(row.state, row.count) for row in facts.states] == [("Paid", 4)]
-    assert facts.event_count == 8
-    assert len(facts.sample) == 3
-    assert facts.sample["persisted_at_ms"].max() == START + 31_000
-    assert set(facts.sample["machine_name"]) == {"Order"}
+    assert (facts.event_count, facts.instance_count) == (8, 4)
+    assert facts.sample.instances == 3
+    assert set(facts.sample.events["instance_id"]) == {"i1", "i2", "i3"}
+    assert facts.sample.events["persisted_at_ms"].max() == START + 31_000
+
+
+def test_stays_are_measured_on_the_latest_instances(stores):
+    fill(stores)
+
+    stays = stays_of(stores, "Shop", "Order", sample=2)
+
+    assert stays.instances == 2
+    assert stays.table[["state", "median_ms", "n"]].to_numpy().tolist() == [["Created", 1_000.0, 2]]
 
 
 def test_a_machine_without_events_has_empty_facts(stores):
     facts = machine_facts(stores, "Shop", "Nothing")
 
-    assert (facts.event_count, facts.states, len(facts.sample)) == (0, (), 0)
+    assert (facts.event_count, facts.states, len(facts.sample.events)) == (0, (), 0)
+    assert len(stays_of(stores, "Shop", "Nothing").table) == 0

@@ -63,15 +63,20 @@ def test_buckets_are_round_and_at_most_about_ninety(span, bucket):
     assert overview.bucket_for(START, START + span) == bucket
 
 
+def test_many_events_are_counted_by_whole_hours():
+    assert overview.bucket_for(START, START + 90 * SECOND, events=1_000_000) == HOUR
+    assert overview.bucket_for(START, START + 30 * DAY, events=1_000_000) == 12 * HOUR
+
+
 def test_activity_counts_every_event_once_whatever_the_buckets(stores):
     stores.events.append_many(
         event(component_name="AB"[number % 2], persisted_at=START + number * HOUR) for number in range(500)
     )
 
-    found = overview.activity(stores, start=START, end=START + 499 * HOUR)
+    found = overview.activity(stores, bucket_ms=6 * HOUR)
     assert sum(count.count for count in found.counts) == 500
     assert all(count.bucket % found.bucket_ms == 0 for count in found.counts)
-    only_a = overview.activity(stores, ("A",), start=START, end=START + 499 * HOUR)
+    only_a = overview.activity(stores, ("A",), bucket_ms=6 * HOUR)
     assert {count.key for count in only_a.counts} == {("A",)}
     assert sum(count.count for count in only_a.counts) == 250
 
@@ -115,14 +120,33 @@ def test_the_most_abnormal_wait_comes_first_not_the_longest(stores):
     assert [item.instance.instance_id for item in found.stuck] == ["quick-late", "slow-late"]
 
 
-def test_a_state_of_which_more_are_stuck_than_are_loaded_is_named(stores, monkeypatch):
-    monkeypatch.setattr(overview, "MAX_STUCK", 3)
+def test_when_more_wait_than_are_looked_at_the_oldest_count_and_it_is_said(stores, monkeypatch):
+    monkeypatch.setattr(overview, "MAX_WAITERS", 4)
+    monkeypatch.setattr(overview, "_WAITERS_PAGE", 2)
+    for number in range(9):
+        history(stores, f"late{number}", START + number)
+
+    found = overview.waiting(stores, (paid(),), as_of=START + 9 * DAY)
+    assert [item.instance.instance_id for item in found.stuck] == ["late0", "late1", "late2", "late3"]
+    assert not found.complete
+
+
+def test_all_that_wait_are_found_over_several_pages(stores, monkeypatch):
+    monkeypatch.setattr(overview, "_WAITERS_PAGE", 2)
     for number in range(5):
         history(stores, f"late{number}", START + number)
 
     found = overview.waiting(stores, (paid(),), as_of=START + 9 * DAY)
-    assert len(found.stuck) == 3
-    assert found.more == (("Shop", "Order", "Paid"),)
+    assert len(found.stuck) == 5
+    assert found.complete
+
+
+def test_a_state_of_the_same_name_in_another_machine_is_not_mixed_up(stores):
+    history(stores, "order", START)
+    history(stores, "parcel", START, machine="Parcel")
+
+    found = overview.waiting(stores, (paid(),), as_of=START + 9 * DAY)
+    assert [item.instance.instance_id for item in found.stuck] == ["order"]
 
 
 def test_nothing_waits_in_no_state(stores):

@@ -33,6 +33,11 @@ def test_components_have_the_colours_that_diagrams_give_them() -> None:
     assert scale["range"] == [ACCENTS[0].dark, ACCENTS[1].dark]
 
 
+def test_components_stand_on_one_another_in_each_stretch_of_time() -> None:
+    rows = spec_of(events_over_time([(0, "b", 2), (0, "a", 3), (HOUR, "b", 1)], bucket_ms=HOUR))["data"]["values"]
+    assert [(row["component"], row["low"], row["high"]) for row in rows] == [("a", 0, 3), ("b", 3, 5), ("b", 0, 1)]
+
+
 def test_events_outside_the_calendar_are_counted_not_hidden() -> None:
     spec = spec_of(events_over_time([(MAX_UTC + 5, "a", 2), (10**30, "a", 1), (0, "a", 1)], bucket_ms=HOUR))
     assert len(spec["data"]["values"]) == 1

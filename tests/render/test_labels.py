@@ -91,8 +91,10 @@ def test_counts_on_pictures_are_short(n: int, text: str) -> None:
     assert compact_count(n) == text
 
 
-def test_ids_are_shortened_to_eight_characters_that_can_be_seen() -> None:
-    assert short_id("c0ffee42-1111-4222") == "c0ffee42"
+def test_ids_are_shortened_to_both_their_ends_so_that_neighbours_in_time_differ() -> None:
+    assert short_id("c0ffee42-1111-4222") == "c0ff…-4222"
+    assert short_id("01a18aee-6592-7002-b593-c7864149f36f") != short_id("01a18aee-6592-7002-b593-c7864149f370")
+    assert short_id("ORD-000123") == "ORD-000123"
     assert short_id("a\u202eb") == "a⟨U+202E⟩b"
     assert short_id("") == ""
 

@@ -436,8 +436,11 @@ def test_equal_seeds_give_equal_histories():
 
 
 def test_a_child_is_made_before_what_the_method_on_entry_has_sent():
-    family = FAMILY.replace("{name: W}", "{name: W, onEntry: tell}")
-    w = world(family, methods={"tell": lambda event, instance, sender: sender.send_to_self("NEWS")})
+    def tell(event, instance, sender):
+        if event.type == "GO":
+            sender.send_to_self("NEWS")
+
+    w = world(FAMILY.replace("{name: W}", "{name: W, onEntry: tell}"), methods={"tell": tell})
     parent = w.runtime.create_instance("Parent")
     w.runtime.send(parent, "GO")
 

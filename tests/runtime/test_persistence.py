@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.runtime.helpers import component, world
-from xcstore.errors import StoreUnavailableError
+from xcstore.errors import ConcurrencyError, StoreUnavailableError
 from xcstore.runtime import PersistenceConfig
 from xcstore.store.memory import InMemoryEventStore, InMemorySnapshotStore
 
@@ -145,6 +145,33 @@ def test_a_timeout_that_waits_behind_a_failing_store_is_dropped_when_the_state_i
     w.runtime.retry()
 
     assert [e.event_type for e in store.get_events_for_instance(it)] == ["INSTANCE_CREATED", "X", "LATE"]
+
+
+def test_an_event_that_can_never_be_stored_is_told_and_does_not_block_what_follows(store):
+    def change(event, instance, sender):
+        sender.send_to_self("DUE", {"text": "no \0 in a text"})
+        sender.send_to_self("DUE", {"text": "fine"})
+
+    w = world(PAIR, event_store=store, methods={"change": change})
+    it = w.runtime.create_instance("M")
+    w.runtime.send(it, "X")
+
+    assert [told["kept"] for told in w.told("delivery_failed")] == [False]
+    assert w.runtime.queued == 0
+    assert store.get_events_for_instance(it)[-1].payload == {"text": "fine"}
+
+
+def test_an_instance_that_another_runtime_moved_on_is_not_written_over(store):
+    first, second = (world(PAIR, event_store=store, seed=seed) for seed in (1, 2))
+    it = first.runtime.create_instance("M")
+    known = first.runtime._population.find(it)  # as if both had restored it from the store
+    second.runtime._population.add(known.instance, known.table, known.last_event_id)
+    first.runtime.send(it, "LOOP")
+
+    with pytest.raises(ConcurrencyError):
+        second.runtime.send(it, "X")
+    assert second.runtime.get_instance(it).current_state == "A"
+    assert [e.event_type for e in store.get_events_for_instance(it)] == ["INSTANCE_CREATED", "LOOP"]
 
 
 def test_a_snapshot_that_fails_is_told_and_the_transition_stays():

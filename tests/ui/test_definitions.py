@@ -6,7 +6,13 @@ from xcstore.store.base import StoredDefinition
 from xcstore.store.opening import open_stores
 from xcstore.ui.definitions import Definitions, stored_definitions
 
-GOOD = "name: {name}\nstateMachines:\n- name: M\n  initialState: A\n  states: [{{name: A, type: entry}}]\n  transitions: []\n"
+GOOD = """name: {name}
+stateMachines:
+- name: M
+  initialState: A
+  states: [{{name: A, type: entry}}]
+  transitions: []
+"""
 
 
 def document(name):

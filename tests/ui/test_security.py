@@ -34,8 +34,12 @@ def get(path):
     sent = []
 
     async def call():
+        requests = [{"type": "http.request", "body": b"", "more_body": False}]
+
         async def receive():
-            return {"type": "http.request", "body": b"", "more_body": False}
+            if not requests:
+                await asyncio.Event().wait()  # the client stays
+            return requests.pop()
 
         async def send(message):
             sent.append(message)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC
 
 from tests.factories import event
+from xcstore.render.labels import short_id
 from xcstore.store.base import Trace
 from xcstore.views.causality import build
 
@@ -96,7 +97,7 @@ def test_events_stand_in_boxes_of_machine_component_or_instance():
 
     assert group("component") == "Shop"
     assert group("machine") == "Shop · Order"
-    assert group("instance") == "Shop · Order · 01234567"
+    assert group("instance") == f"Shop · Order · {short_id(one.instance_id)}"
 
 
 def test_hostile_text_comes_out_visible_and_encodable():

@@ -38,7 +38,7 @@ def test_an_odd_event_carries_the_mark():
         (None, "null"),
         (0.5, "0.5"),
         ({}, ""),
-        ({"a": "x\ny\u202e"}, "a: x␊y⟨U+202E⟩"),
+        ({"a": "x\ny\u202e"}, "a: x↵y⟨U+202E⟩"),
     ],
 )
 def test_a_payload_of_any_kind_is_one_line_in_which_nothing_hides(payload, text):

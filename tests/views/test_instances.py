@@ -10,6 +10,7 @@ from xcstore.model.history import PendingTimeout
 from xcstore.queries.instances import InstanceHistory, InstancePage
 from xcstore.store.base import Count, InstanceSummary, StateCount
 from xcstore.units import DurationMs, EpochMs
+from xcstore.views import instance_events, instance_list
 from xcstore.views import instances as views
 
 T0 = 1_767_225_600_000
@@ -171,7 +172,7 @@ def test_a_parent_named_by_the_creation_is_shown():
 def test_a_selected_event_shows_its_changes_its_values_and_where_they_come_from():
     view = build(history(created(), moved(1, "Created", "Paid", payload={"amount": 5, "by": "Ann"})))
 
-    shown = views.event_view(view, "e1", zone=UTC)
+    shown = instance_events.event_view(view, "e1", zone=UTC)
 
     assert shown is not None
     assert [tuple(row.values()) for row in shown.changes] == [
@@ -182,7 +183,7 @@ def test_a_selected_event_shows_its_changes_its_values_and_where_they_come_from(
     assert "folded; the payload is merged in" in shown.source
     assert shown.previous_id == "e0"
     assert shown.next_id is None
-    assert views.event_view(view, "other", zone=UTC) is None
+    assert instance_events.event_view(view, "other", zone=UTC) is None
 
 
 def test_recorded_values_that_differ_from_the_fold_are_told_side_by_side():
@@ -191,7 +192,7 @@ def test_recorded_values_that_differ_from_the_fold_are_told_side_by_side():
 
     view = build(history(first, second))
 
-    shown = views.event_view(view, "e1", zone=UTC)
+    shown = instance_events.event_view(view, "e1", zone=UTC)
     assert shown is not None
     assert "recorded; differs" in shown.source
     assert [tuple(row.values()) for row in shown.disagreement] == [("amount", "± changed", "1", "99")]
@@ -201,7 +202,7 @@ def test_recorded_values_that_differ_from_the_fold_are_told_side_by_side():
 def test_who_set_a_field_is_answered_with_the_event_and_the_place_in_its_payload():
     view = build(history(created(), moved(1, "Created", "Paid", payload={"amount": 5})))
 
-    rows, ids = views.field_rows(views.field_sets(view, ("amount",)), zone=UTC)
+    rows, ids = instance_events.field_rows(instance_events.field_sets(view, ("amount",)), zone=UTC)
 
     assert ids == ("e1", "e0")
     assert [(row["value"], row["before"], row["set by event"], row["where the value came from"]) for row in rows] == [
@@ -217,7 +218,7 @@ def test_a_break_in_the_chain_is_told_in_words_and_drawn_only_as_far_as_it_is_kn
     assert "the chain breaks" in view.faults[0]
     first = view.timeline.intervals[0]
     assert (first.state, first.end_ms) == ("Created", T0)
-    rows, _ = views.event_rows(view, zone=UTC)
+    rows, _ = instance_events.event_rows(view, zone=UTC)
     assert rows[0]["remarks"] == "chain breaks"
 
 
@@ -226,7 +227,7 @@ def test_a_cut_history_says_what_is_shown_and_that_it_does_not_start_at_the_star
 
     assert view.shown == "shown 1 of 8 events, the latest"
     assert "does not start with a creation" in view.faults[0]
-    shown = views.event_view(view, "e7", zone=UTC)
+    shown = instance_events.event_view(view, "e7", zone=UTC)
     assert shown is not None
     assert shown.position.startswith("event 8 of 8")
     assert shown.changes == (), "what the first loaded event changed is not known"
@@ -259,11 +260,21 @@ def test_the_event_table_is_cut_into_windows_newest_first():
 
     view = build(history(*events))
 
-    assert [len(views.event_rows(view, zone=UTC, page=page)[0]) for page in (1, 2, 3, 4)] == [200, 200, 50, 0]
-    assert views.event_rows(view, zone=UTC)[1][0] == "e449"
-    assert views.page_of(view, "e449") == 1
-    assert views.page_of(view, "e0") == 3
-    assert views.page_of(view, "nobody") == 1
+    assert [len(instance_events.event_rows(view, zone=UTC, page=page)[0]) for page in (1, 2, 3, 4)] == [200, 200, 50, 0]
+    assert instance_events.event_rows(view, zone=UTC)[1][0] == "e449"
+    assert instance_events.page_of(view, "e449") == 1
+    assert instance_events.page_of(view, "e0") == 3
+    assert instance_events.page_of(view, "nobody") == 1
+
+
+def test_the_history_of_a_field_that_every_event_sets_is_cut():
+    events = [created(), *(moved(n, "Created", "Created", "NOTE", payload={"n": n}) for n in range(1, 700))]
+
+    view = build(history(*events))
+
+    sets = instance_events.field_sets(view, ("n",))
+    rows, ids = instance_events.field_rows(sets, zone=UTC)
+    assert (len(sets), len(rows), ids[0]) == (699, 500, "e699")
 
 
 HOSTILE = "<img src=x onerror=alert(1)> [x](javascript:alert(1)) $x$ :material/home: \u202e\x00\ud800"
@@ -282,10 +293,10 @@ def test_hostile_text_comes_out_visible_and_encodable():
 
     view = build(history(first, second), None)
 
-    shown = views.event_view(view, HOSTILE, zone=UTC)
+    shown = instance_events.event_view(view, HOSTILE, zone=UTC)
     assert shown is not None
     texts = [shown.values, shown.payload, *(str(value) for row in shown.changes for value in row.values())]
-    texts += [str(value) for row in views.event_rows(view, zone=UTC)[0] for value in row.values()]
+    texts += [str(value) for row in instance_events.event_rows(view, zone=UTC)[0] for value in row.values()]
     for text in texts:
         text.encode()
         assert "\u202e" not in text
@@ -320,7 +331,7 @@ def counted(state: str, count: int, machine: str = "Order") -> StateCount:
 def test_the_list_says_how_many_of_how_many_it_shows():
     page = InstancePage(instances=(summary(3, "Paid"), summary(2, "Done")), next=None, snapshots={})
 
-    view = views.build_list(page, [counted("Paid", 40)], the_machine, before=10, now=EpochMs(T0), zone=UTC)
+    view = instance_list.build_list(page, [counted("Paid", 40)], the_machine, before=10, now=EpochMs(T0), zone=UTC)
 
     assert view.summary.startswith("shown 11 to 12 of 40 instances")
     assert view.ids == ("i3", "i2")
@@ -329,7 +340,7 @@ def test_the_list_says_how_many_of_how_many_it_shows():
 
 def test_a_status_is_asked_for_by_the_states_that_have_it_in_each_machine():
     other = StateMachine(name="Cart", initial_state="Done", states=(State(name="Done"),))
-    options = views.filter_options(
+    options = instance_list.filter_options(
         [counted("Paid", 5), counted("Done", 2), counted("Failed", 1), counted("Done", 4, "Cart")],
         lambda _, machine: other if machine == "Cart" else MACHINE,
     )
@@ -345,7 +356,7 @@ def test_a_status_is_asked_for_by_the_states_that_have_it_in_each_machine():
 def test_the_total_counts_only_what_the_status_keeps():
     page = InstancePage(instances=(summary(3, "Paid"),), next=None, snapshots={})
 
-    view = views.build_list(
+    view = instance_list.build_list(
         page,
         [counted("Paid", 40), counted("Done", 2)],
         the_machine,
@@ -363,7 +374,9 @@ def test_without_definitions_a_state_that_was_left_is_active_and_the_others_are_
         Count(key=("Shop", "Order", "Paid", "NOTE", "Paid"), bucket=None, count=3),
     ]
 
-    options = views.filter_options([counted("Created", 5), counted("Paid", 2)], no_machine, views.left_states(flows))
+    options = instance_list.filter_options(
+        [counted("Created", 5), counted("Paid", 2)], no_machine, instance_list.left_states(flows)
+    )
 
     assert options.statuses == (("active", 5), ("unknown", 2))
 
@@ -372,7 +385,7 @@ def test_without_definitions_a_state_that_was_left_is_active_and_the_others_are_
 def test_any_value_can_be_shown(value):
     view = build(history(created(), moved(1, "Created", "Paid", payload={"v": value})))
 
-    assert views.event_view(view, "e1", zone=UTC) is not None
+    assert instance_events.event_view(view, "e1", zone=UTC) is not None
 
 
 def test_a_document_nested_too_deeply_is_said_to_be():
@@ -382,6 +395,6 @@ def test_a_document_nested_too_deeply_is_said_to_be():
 
     view = build(history(created(), moved(1, "Created", "Paid", payload={"v": deep})))
 
-    shown = views.event_view(view, "e1", zone=UTC)
+    shown = instance_events.event_view(view, "e1", zone=UTC)
     assert shown is not None
     assert shown.payload == "(nested too deeply to show)"

@@ -4,7 +4,7 @@ import pandas as pd
 
 from xcstore.analysis.lifecycle import observed_machine
 from xcstore.model.definition import MatchingRule, State, StateMachine, Transition
-from xcstore.queries.machines import MachineFacts
+from xcstore.queries.machines import MachineFacts, Sample
 from xcstore.store.base import StateCount
 from xcstore.units import DurationMs, EpochMs
 from xcstore.views.machines import arrows, build, picked, state_kind, state_text
@@ -55,7 +55,12 @@ def facts(**more: object) -> MachineFacts:
             "persisted_at_ms": [0, 60_000, 3_660_000],
         }
     )
-    values: dict[str, object] = {"transitions": COUNTS, "states": states, "sample": sample, **more}
+    values: dict[str, object] = {
+        "transitions": COUNTS,
+        "states": states,
+        "sample": Sample(events=sample, instances=1),
+        **more,
+    }
     return MachineFacts(component="Shop", machine="Order", **values)  # type: ignore[arg-type]
 
 
@@ -64,10 +69,10 @@ def test_declared_and_observed_are_one_diagram_with_what_differs_marked():
 
     nodes = {node.label: node for node in view.diagram.nodes}
     assert list(nodes) == ["New", "Paid", "Done", "Lost", "Strange"]
-    assert [node.count for node in nodes.values()] == [0, 3, 6, 0, 1]
+    assert [node.count for node in nodes.values()] == [10, 8, 7, 0, 1]
     assert [name for name, node in nodes.items() if node.never_reached] == ["Lost"]
     assert [name for name, node in nodes.items() if node.undeclared] == ["Strange"]
-    assert nodes["Paid"].sublabel == "median 1 h"
+    assert nodes["Paid"].sublabel == "3 now · median 1 h"
     kinds = {(edge.source, edge.label): (edge.kind, edge.count, edge.taken) for edge in view.diagram.edges}
     assert kinds == {
         ("s:New", "PAY"): ("declared", 8, None),
@@ -100,17 +105,16 @@ def test_without_a_definition_nothing_is_called_undeclared_or_unreached():
 
 
 def test_a_machine_that_was_only_declared_is_drawn_all_faded():
-    view = build(facts(transitions=(), states=(), sample=pd.DataFrame()), MACHINE)
+    view = build(facts(transitions=(), states=(), sample=Sample(events=pd.DataFrame(), instances=0)), MACHINE)
 
     assert all(node.never_reached for node in view.diagram.nodes)
     assert all(edge.taken is False for edge in view.diagram.edges)
     assert view.instances == 0
 
 
-def test_durations_say_how_many_events_they_were_taken_from():
-    assert "the latest 3 of 26 events" in build(facts(), MACHINE).dwell_note
-    few = ((("", "INSTANCE_CREATED", "New"), 1), (("New", "PAY", "Paid"), 1), (("Paid", "SHIP", "Done"), 1))
-    assert "all completed stays, from 3 events" in build(facts(transitions=few), MACHINE).dwell_note
+def test_durations_say_how_many_instances_they_were_taken_from():
+    assert "the latest 1 of 10 instances" in build(facts(), MACHINE).dwell_note
+    assert "which is all" in build(facts(states=facts().states[-1:]), MACHINE).dwell_note
 
 
 def test_the_tables_say_what_the_diagram_shows():
@@ -118,7 +122,7 @@ def test_the_tables_say_what_the_diagram_shows():
 
     rows = {row["state"]: row for row in view.state_rows}
     assert list(rows) == ["● New", "○ Paid", "◎ Done", "✕ Lost", "? Strange"]
-    assert (rows["○ Paid"]["instances now"], rows["○ Paid"]["events to here"]) == (3, 8)
+    assert (rows["○ Paid"]["instances now"], rows["○ Paid"]["times entered"]) == (3, 8)
     assert (rows["○ Paid"]["median stay"], rows["○ Paid"]["stays measured"]) == ("1 h", 1)
     assert [rows[name]["remark"] for name in ("✕ Lost", "? Strange")] == ["never observed", "not declared"]
     assert [(row["event"], row["observed"], row["after"]) for row in view.transition_rows] == [

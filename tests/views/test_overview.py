@@ -9,7 +9,7 @@ from xcstore.analysis.stuck import Limit
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION
 from xcstore.model.loader import parse_component
-from xcstore.queries.overview import Facts, StuckInstance, Waiting
+from xcstore.queries.overview import Activity, Facts, StuckInstance, Waiting
 from xcstore.store.base import Count, InstanceSummary, StateCount
 from xcstore.units import DAY, HOUR, MINUTE
 from xcstore.views import overview as views
@@ -73,9 +73,9 @@ def test_the_definition_says_what_is_active_finished_and_in_error():
 
 
 def test_without_a_definition_only_states_that_were_left_are_active_and_the_rest_is_unknown():
-    headline = build(catalog=()).headline
+    headline = build(catalog=(), flows=(*FLOWS, flow("Waiting", "TIMEOUT", "Lost"))).headline
 
-    assert (headline.active, headline.completed, headline.error, headline.unknown) == (3, 0, 0, 8)
+    assert (headline.active, headline.completed, headline.error, headline.unknown) == (5, 0, 0, 6)
 
 
 def test_events_are_those_of_the_chosen_components():
@@ -116,7 +116,7 @@ def test_stuck_instances_are_told_by_state_with_their_rule_and_what_would_move_t
     waiting = Waiting(
         as_of=START + DAY,
         stuck=(stuck("Waiting", rule="timeout"), stuck("Paid", "o2"), stuck("Paid", "o3"), stuck("Paid", "o4")),
-        more=(("Shop", "Order", "Paid"),),
+        complete=False,
     )
     by_timer, by_numbers = views.stuck_states(waiting, build(), UTC, lines=2)
 
@@ -140,7 +140,7 @@ def test_without_a_definition_what_was_observed_would_move_it_on():
 
 def test_the_count_of_stuck_instances_says_when_there_are_more():
     assert views.stuck_text(Waiting(as_of=START, stuck=(stuck(),))) == "1"
-    assert views.stuck_text(Waiting(as_of=START, stuck=(stuck(),), more=(("Shop", "Order", "Paid"),))) == "1+"
+    assert views.stuck_text(Waiting(as_of=START, stuck=(stuck(),), complete=False)) == "1+"
 
 
 def test_error_states_with_instances_in_them_are_failures():
@@ -163,6 +163,18 @@ def test_the_table_of_states_tells_kind_meaning_and_share():
     assert table.loc["Packed", "means"] == "✓ completed"
     assert table.loc["Packed", "share"] == 5 / 11
     assert table["instances"].sum() == 11
+
+
+def test_the_chart_comes_with_its_numbers_as_a_table():
+    counts = tuple(
+        Count(key=(component,), bucket=START + hour * HOUR, count=count)
+        for component, hour, count in (("A", 1, 3), ("A", 0, 2), ("", 0, 7))
+    )
+    table = views.activity_table(Activity(bucket_ms=HOUR, counts=counts), UTC)
+
+    assert list(table["from"]) == ["2026-01-01 00:00:00", "2026-01-01 01:00:00"]
+    assert list(table["A"]) == [2, 3]
+    assert list(table["(none)"]) == [7, 0]
 
 
 def test_a_store_without_instances_gives_empty_tables():

@@ -198,7 +198,7 @@ class _Planter:
             if event.event_type == event_type and event.instance_id not in self._used and fits(event)
         ]
         if not found:
-            raise LookupError(f"the history is too short to plant a fault on {event_type}; give it more days")
+            raise ValueError(f"the history is too short to plant a fault on {event_type}; give it more days")
         event = self._random.choice(found)
         self._used.add(event.instance_id)
         return event

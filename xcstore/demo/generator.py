@@ -23,6 +23,7 @@ __all__ = ["DEMO_END", "generate_demo"]
 DEMO_END: Final = from_utc(datetime(2026, 11, 16, tzinfo=UTC))
 """When the demo history ends: fixed, so that equal seeds give equal histories on any day."""
 
+MIN_DAYS: Final = 7
 SNAPSHOT_INTERVAL: Final = 5
 KEPT_SNAPSHOTS: Final = 5
 """Of an instance that is live at the end."""
@@ -58,10 +59,10 @@ def generate_demo(
     Raises
     ------
     ValueError
-        Fewer than 3 days: too short for the faults to be planted.
+        Fewer than 7 days: too short for every kind of fault to find a place.
     """
-    if days < 3:
-        raise ValueError(f"days is {days}; the demo needs at least 3 for its stories to unfold")
+    if days < MIN_DAYS:
+        raise ValueError(f"days is {days}; the demo needs at least {MIN_DAYS} for its stories to unfold")
     report = on_progress or (lambda part: None)
     ends_at = DEMO_END if end is None else end
     start = EpochMs(ends_at - days * DAY)
@@ -176,7 +177,7 @@ def _told(simulation: Simulation, events: list[PersistedEvent]) -> Iterator[Stor
     if retried is not None:
         yield Story(
             name="a refused payment",
-            words="declined three times; its order failed and the stock went back",
+            words="three attempts without money: the order failed, and the stock went back to the shelf",
             instance_id=retried.instance_id,
             event_id=retried.id,
         )

@@ -21,11 +21,12 @@ from xcstore.errors import InstanceNotActiveError
 from xcstore.model.definition import Component
 from xcstore.model.history import Instance
 from xcstore.runtime.clock import SimulatedClock
-from xcstore.runtime.engine import FSMRuntime, Notice, Sender
+from xcstore.runtime.engine import FSMRuntime, Notice
 from xcstore.runtime.ids import TimeOrderedIds
 from xcstore.runtime.interpreter import Event
 from xcstore.runtime.persistence import PersistenceConfig
 from xcstore.runtime.registry import ComponentRegistry
+from xcstore.runtime.sender import Sender
 from xcstore.units import DAY, HOUR, MINUTE, SECOND, EpochMs, from_utc, to_utc
 
 __all__ = ["BANKRUPT", "COMPONENT_FILES", "GUIDED_ORDER", "LOST_ORDER", "OUTAGE_DAY", "Simulation"]

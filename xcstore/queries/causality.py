@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xcstore.model.history import PersistedEvent
-from xcstore.store.base import Direction, EventQuery, Layout, Stores, Trace
+from xcstore.store.base import Direction, EventQuery, Stores, Trace
 
 __all__ = ["MAX_EVENTS", "neighbourhood", "recent_events", "records_true_causes"]
 
@@ -21,9 +23,10 @@ def recent_events(stores: Stores, components: tuple[str, ...] = (), limit: int =
     return stores.events.find(EventQuery(components=components), limit=limit, newest_first=True).items
 
 
-def records_true_causes(layout: Layout) -> bool:
-    """Whether the runtime that wrote this layout records the event that was being processed as the cause.
+def records_true_causes(events: Iterable[PersistedEvent]) -> bool:
+    """Whether a runtime wrote all of them that records the event being processed as the cause.
 
-    Ours does. The TypeScript runtime, which writes the others, names the previous transition of the same runtime.
+    Ours does, and stamps its events with a definition. The TypeScript runtime names the previous transition of the
+    same runtime; its events may have been imported into a store of ours, so the layout does not tell.
     """
-    return layout == "ours"
+    return all(event.definition_hash for event in events)

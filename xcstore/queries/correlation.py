@@ -8,12 +8,13 @@ many orders) only the events that mention the key do.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xcstore.model.history import CREATION, PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store.base import Cursor, EventQuery, Stores
-from xcstore.store.filtering import payload_texts
+from xcstore.store.filtering import scalar_text
 from xcstore.units import EpochMs
 
 __all__ = ["MAX_EVENTS", "MAX_INSTANCES", "Correlation", "Participant", "correlation"]
@@ -66,7 +67,7 @@ def correlation(stores: Stores, key: str, *, max_mentions: int = 1_000) -> Corre
     while True:
         page = stores.events.find(EventQuery(text=key), after=after, limit=_PAGE, newest_first=True)
         for event in page.items:
-            if key in payload_texts(event.payload):
+            if _holds(event.payload, key):
                 found[event.instance_id].append(event)
                 count += 1
         after = page.next
@@ -105,6 +106,20 @@ def correlation(stores: Stores, key: str, *, max_mentions: int = 1_000) -> Corre
         hidden_instances=len(ids) - len(shown),
         cut=cut,
     )
+
+
+def _holds(payload: object, key: str) -> bool:
+    """Whether a value (not a name) in the payload is exactly `key`."""
+    pending = [payload]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            pending += value.values()
+        elif isinstance(value, (list, tuple)):
+            pending += value
+        elif scalar_text(value) == key:
+            return True
+    return False
 
 
 def _participant(name: str, found: list[PersistedEvent], stream: list[PersistedEvent] | None) -> Participant:

@@ -9,24 +9,28 @@ import pandas as pd
 from xcstore.analysis.intervals import dwell
 from xcstore.store.base import EventQuery, InstanceQuery, StateCount, Stores
 
-__all__ = ["SAMPLE", "MachineFacts", "MachineName", "Stays", "machine_facts", "machine_names", "stays_of"]
+__all__ = ["MachineFacts", "Sample", "Stays", "machine_facts", "stays_of"]
 
-SAMPLE = 20_000
-"""Most events that durations are taken from: the newest ones."""
-
-SMALL_SAMPLE = 3_000
+SAMPLE_INSTANCES = 500
+"""Most instances that durations are taken from: the latest ones."""
+SAMPLE_EVENTS = 20_000
+"""Most events of theirs that are read."""
+SMALL_SAMPLE = 200
 """For what is told in passing."""
 
 COLUMNS = ("id", "instance_id", "component_name", "machine_name", "state_before", "state_after", "persisted_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineName:
-    """A machine that events speak of, and how many there are."""
+class Sample:
+    """Streams of the latest instances of a machine.
 
-    component: str
-    machine: str
-    events: int
+    Taken by instance, not by time: reading the newest events of one machine makes a database sort all of them.
+    """
+
+    events: pd.DataFrame = field(hash=False, compare=False)
+    """With the columns that `analysis.intervals.dwell` takes."""
+    instances: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +43,15 @@ class MachineFacts:
     """((state before, event type, state after), count): exact."""
     states: tuple[StateCount, ...] = ()
     """Instances by current state: exact."""
-    sample: pd.DataFrame = field(default_factory=pd.DataFrame, hash=False, compare=False)
-    """The newest events, with the columns that `analysis.intervals.dwell` takes."""
+    sample: Sample
 
     @property
     def event_count(self) -> int:
         return sum(count for _, count in self.transitions)
+
+    @property
+    def instance_count(self) -> int:
+        return sum(row.count for row in self.states)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,24 +60,12 @@ class Stays:
 
     table: pd.DataFrame = field(hash=False, compare=False)
     """As `analysis.intervals.dwell` gives it."""
-    sampled: int
-    """Newest events that it was measured on."""
+    instances: int
+    """The latest ones, that it was measured on."""
 
 
-def stays_of(stores: Stores, component: str, machine: str, *, sample: int = SMALL_SAMPLE) -> Stays:
-    """Completed stays among the newest `sample` events of a machine."""
-    frame = _newest(stores, EventQuery(components=(component,), machines=(machine,)), sample)
-    return Stays(table=dwell(frame), sampled=len(frame))
-
-
-def machine_names(stores: Stores) -> tuple[MachineName, ...]:
-    """Machines with events, by component and name."""
-    counts = stores.events.count(EventQuery(), by=("component_name", "machine_name"))
-    return tuple(MachineName(component=row.key[0], machine=row.key[1], events=row.count) for row in counts)
-
-
-def machine_facts(stores: Stores, component: str, machine: str, *, sample: int = SAMPLE) -> MachineFacts:
-    """Counts of one machine, and its newest `sample` events. A machine without events gives empty facts."""
+def machine_facts(stores: Stores, component: str, machine: str, *, sample: int = SAMPLE_INSTANCES) -> MachineFacts:
+    """Counts of one machine, and the streams of its latest `sample` instances. Empty for a machine without events."""
     query = EventQuery(components=(component,), machines=(machine,))
     counts = stores.events.count(query, by=("state_before", "event_type", "state_after"))
     return MachineFacts(
@@ -78,11 +73,25 @@ def machine_facts(stores: Stores, component: str, machine: str, *, sample: int =
         machine=machine,
         transitions=tuple(((row.key[0], row.key[1], row.key[2]), row.count) for row in counts),
         states=tuple(stores.events.count_instances(InstanceQuery(components=(component,), machines=(machine,)))),
-        sample=_newest(stores, query, sample),
+        sample=_sample(stores, component, machine, sample),
     )
 
 
-def _newest(stores: Stores, query: EventQuery, limit: int) -> pd.DataFrame:
-    table = stores.events.to_arrow(query, columns=COLUMNS, limit=limit, newest_first=True)
+def stays_of(stores: Stores, component: str, machine: str, *, sample: int = SMALL_SAMPLE) -> Stays:
+    """Completed stays of the latest `sample` instances of a machine."""
+    found = _sample(stores, component, machine, sample)
+    return Stays(table=dwell(found.events), instances=found.instances)
+
+
+def _sample(stores: Stores, component: str, machine: str, instances: int) -> Sample:
+    query = InstanceQuery(components=(component,), machines=(machine,))
+    ids = tuple(item.instance_id for item in stores.events.instances(query, limit=instances).items)
+    if not ids:
+        return Sample(events=pd.DataFrame(), instances=0)
+    table = stores.events.to_arrow(
+        EventQuery(instance_ids=ids), columns=COLUMNS, limit=SAMPLE_EVENTS, newest_first=True
+    )
     frame: pd.DataFrame = table.to_pandas()
-    return frame.rename(columns={"persisted_at": "persisted_at_ms"})
+    # An instance may have been written by several components or machines; this one is asked about.
+    frame = frame[(frame["component_name"] == component) & (frame["machine_name"] == machine)]
+    return Sample(events=frame.rename(columns={"persisted_at": "persisted_at_ms"}), instances=len(ids))

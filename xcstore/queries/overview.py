@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,17 @@ import pandas as pd
 
 from xcstore.analysis.intervals import dwell
 from xcstore.analysis.stuck import Limit, WaitingState, limits
-from xcstore.store.base import Count, CountBy, EventQuery, InstanceQuery, InstanceSummary, Layout, StateCount, Stores
+from xcstore.store.base import (
+    Count,
+    CountBy,
+    Cursor,
+    EventQuery,
+    InstanceQuery,
+    InstanceSummary,
+    Layout,
+    StateCount,
+    Stores,
+)
 from xcstore.units import DAY, HOUR, MINUTE, SECOND, DurationMs, EpochMs
 
 __all__ = [
@@ -30,9 +40,11 @@ __all__ = [
 
 SAMPLE_INSTANCES: Final = 300
 """Instances of each machine, the latest ones, whose stays say how long a state normally lasts."""
-SAMPLE_EVENTS: Final = 500
-MAX_STUCK: Final = 100
-"""Stuck instances loaded for each state; beyond that the result says that there are more."""
+SAMPLE_EVENTS: Final = 200
+MANY_EVENTS: Final = 100_000
+MAX_WAITERS: Final = 5_000
+"""Waiting instances looked at, the oldest first; beyond that the result says that there are more."""
+_WAITERS_PAGE: Final = 1_000
 
 _DWELL_COLUMNS: Final = (
     "id",
@@ -100,8 +112,8 @@ class Waiting:
 
     as_of: EpochMs
     stuck: tuple[StuckInstance, ...] = ()
-    more: tuple[tuple[str, str, str], ...] = ()
-    """(component, machine, state) of which more than `MAX_STUCK` are stuck; the rest is not loaded."""
+    complete: bool = True
+    """False where more than `MAX_WAITERS` wait: the oldest were looked at."""
     sampled: tuple[tuple[str, str, int, int], ...] = ()
     """(component, machine, instances read, instances there are) behind the normal lengths."""
 
@@ -143,20 +155,20 @@ def flows(stores: Stores, components: tuple[str, ...] = ()) -> tuple[Count, ...]
     return tuple(stores.events.count(EventQuery(components=components), by=by))
 
 
-def bucket_for(start: EpochMs, end: EpochMs, bins: int = 90) -> DurationMs:
-    """The shortest round length of time that cuts the range into at most `bins` pieces (give or take the ends)."""
+def bucket_for(start: EpochMs, end: EpochMs, *, bins: int = 90, events: int = 0) -> DurationMs:
+    """The shortest round length of time that cuts the range into at most `bins` pieces (give or take the ends).
+
+    Of many events (`events` says of how many) whole hours: stores of ours keep counts for these.
+    """
     span = max(0, end - start)
-    return next((length for length in _BUCKETS if span <= length * bins), _BUCKETS[-1])
+    shortest = HOUR if events > MANY_EVENTS else SECOND
+    return next((length for length in _BUCKETS if length >= shortest and span <= length * bins), _BUCKETS[-1])
 
 
-def activity(
-    stores: Stores, components: tuple[str, ...] = (), *, start: EpochMs, end: EpochMs, bins: int = 90
-) -> Activity:
-    """Events over time, in about `bins` pieces, counted by the backend."""
-    bucket = bucket_for(start, end, bins)
-    query = EventQuery(components=components, start=start, end=end)
-    counts = stores.events.count(query, by=("component_name",), bucket_ms=bucket)
-    return Activity(bucket_ms=bucket, counts=tuple(counts))
+def activity(stores: Stores, components: tuple[str, ...] = (), *, bucket_ms: DurationMs) -> Activity:
+    """Events over time, counted by the backend."""
+    counts = stores.events.count(EventQuery(components=components), by=("component_name",), bucket_ms=bucket_ms)
+    return Activity(bucket_ms=bucket_ms, counts=tuple(counts))
 
 
 def waiting(stores: Stores, states: tuple[WaitingState, ...], *, as_of: EpochMs) -> Waiting:
@@ -168,34 +180,23 @@ def waiting(stores: Stores, states: tuple[WaitingState, ...], *, as_of: EpochMs)
     samples = {machine: _latest_streams(stores, *machine) for machine in machines}
     frames = [frame for frame, _ in samples.values() if not frame.empty]
     normal = dwell(pd.concat(frames, ignore_index=True) if frames else _no_events())
-    stuck: list[StuckInstance] = []
-    more: list[tuple[str, str, str]] = []
-    for state, limit in zip(states, limits(states, normal), strict=True):
-        before = EpochMs(as_of - limit.limit_ms)
-        if state.oldest_updated_at > before:
-            continue
-        page = stores.events.instances(
-            InstanceQuery(
-                components=(state.component_name,),
-                machines=(state.machine_name,),
-                states=(state.state,),
-                updated_to=before,
-            ),
-            limit=MAX_STUCK,
-            newest_first=False,
-        )
-        stuck += [
-            StuckInstance(instance=item, limit=limit, waited_ms=DurationMs(as_of - item.updated_at))
-            for item in page.items
-        ]
-        if page.next is not None:
-            more.append((state.component_name, state.machine_name, state.state))
+    allowed = {
+        (state.component_name, state.machine_name, state.state): limit
+        for state, limit in zip(states, limits(states, normal), strict=True)
+    }
+    waiters, complete = _waiters(stores, tuple(allowed), before=_latest_limit(states, allowed, as_of))
+    stuck = [
+        StuckInstance(instance=item, limit=limit, waited_ms=DurationMs(as_of - item.updated_at))
+        for item in waiters
+        if (limit := allowed.get((item.component_name, item.machine_name, item.state)))
+        and as_of - item.updated_at >= limit.limit_ms
+    ]
     stuck.sort(key=lambda item: (-item.excess, item.instance.updated_at, item.instance.instance_id))
     totals = _instances_by_machine(states)
     return Waiting(
         as_of=as_of,
         stuck=tuple(stuck),
-        more=tuple(more),
+        complete=complete,
         sampled=tuple((*machine, read, totals.get(machine, read)) for machine, (_, read) in samples.items()),
     )
 
@@ -214,6 +215,42 @@ def odd_sample(stores: Stores, components: tuple[str, ...] = (), *, limit: int =
         kinds=tuple(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:10]),
         event_ids=tuple(event.id for event in odd[:10]),
     )
+
+
+def _latest_limit(
+    states: Sequence[WaitingState], allowed: Mapping[tuple[str, str, str], Limit], as_of: EpochMs
+) -> EpochMs | None:
+    """Nobody whose last event is later can be stuck; None: nobody at all can."""
+    before = [
+        moment
+        for state in states
+        if (moment := as_of - allowed[state.component_name, state.machine_name, state.state].limit_ms)
+        >= state.oldest_updated_at
+    ]
+    return EpochMs(max(before)) if before else None
+
+
+def _waiters(
+    stores: Stores, keys: Sequence[tuple[str, str, str]], before: EpochMs | None
+) -> tuple[list[InstanceSummary], bool]:
+    """Instances in one of these states, without event since `before`, and whether these are all.
+
+    One question for all states: each would have to look through the instances again.
+    """
+    found: list[InstanceSummary] = []
+    if before is None:
+        return found, True
+    components, machines, names = (tuple(dict.fromkeys(column)) for column in zip(*keys, strict=True))
+    query = InstanceQuery(components=components, machines=machines, states=names, updated_to=before)
+    after: Cursor | None = None
+    while True:
+        page = stores.events.instances(query, after=after, limit=_WAITERS_PAGE, newest_first=False)
+        found += page.items
+        if page.next is None:
+            return found, True
+        if len(found) >= MAX_WAITERS:
+            return found, False
+        after = page.next
 
 
 def _latest_streams(stores: Stores, component: str, machine: str) -> tuple[pd.DataFrame, int]:

@@ -10,17 +10,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
 from xcstore.render.labels import clean_zone, count_text, moment_text, visible_text
 from xcstore.render.theme import ACCENTS, STATE_KINDS, Look, accents
-from xcstore.units import EpochMs, to_utc
+from xcstore.units import DAY, EpochMs, to_utc
 
 __all__ = ["count_bars", "events_over_time"]
 
 Spec = dict[str, object]
 _NAME_LIMIT = 40
+_INK = {False: "#3c4754", True: "#c5ced8"}
 
 
 def events_over_time(
@@ -36,44 +38,58 @@ def events_over_time(
     Times that no calendar holds are not drawn, and the chart says how many events that leaves out.
     """
     where = clean_zone(zone)
-    rows: list[dict[str, object]] = []
     outside = 0
-    names: set[str] = set()
+    drawn: list[tuple[int, str, int, int, int]] = []
     for start, component, count in buckets:
         left, right = _wall_clock(start, where), _wall_clock(start + bucket_ms, where)
         if left is None or right is None:
             outside += count
-            continue
-        names.add(component)
+        else:
+            drawn.append((start, component, count, left, max(right, left + 1)))
+    numbers = accents(component for _, component, _, _, _ in drawn)
+    # Stacked here: Vega-Lite stacks bars by category, and between two times it would have to guess their direction.
+    tops: dict[int, int] = defaultdict(int)
+    rows: list[dict[str, object]] = []
+    for start, component, count, left, right in sorted(drawn, key=lambda row: (row[0], numbers[row[1]])):
+        low = tops[start]
+        tops[start] = low + count
         rows.append(
             {
                 "from": left,
-                "to": max(right, left + 1),
+                "to": right,
+                "low": low,
+                "high": tops[start],
                 "component": _name(component),
                 "count": count,
                 "when": f"{moment_text(start, where)} – {moment_text(start + bucket_ms, where)}",
             }
         )
-    numbers = accents(names)
     spec: Spec = {
         "data": {"values": rows},
+        "config": _config(dark),
         "height": height,
-        "mark": {"type": "bar", "binSpacing": 1, "cornerRadiusEnd": 1},
+        "mark": {"type": "rect", "x2Offset": -1},
         "encoding": {
             # Wall-clock time of the chosen zone on a UTC scale: Vega knows only UTC and the browser's own zone.
             "x": {
                 "field": "from",
                 "type": "temporal",
                 "scale": {"type": "utc"},
-                "axis": {"title": None, "grid": False, "tickCount": 8, "labelOverlap": True},
+                "axis": {
+                    "title": None,
+                    "grid": False,
+                    "tickCount": 8,
+                    "labelOverlap": True,
+                    "labelExpr": _tick(rows),
+                },
             },
             "x2": {"field": "to"},
             "y": {
-                "field": "count",
+                "field": "low",
                 "type": "quantitative",
-                "stack": "zero",
                 "axis": {"title": None, "tickCount": 4, "tickMinStep": 1, "format": ",d"},
             },
+            "y2": {"field": "high"},
             "color": {
                 "field": "component",
                 "type": "nominal",
@@ -81,7 +97,7 @@ def events_over_time(
                     "domain": [_name(name) for name in numbers],
                     "range": [_colour(ACCENTS[number % len(ACCENTS)], dark) for number in numbers.values()],
                 },
-                "legend": {"title": None, "orient": "bottom", "columns": 6} if len(numbers) > 1 else None,
+                "legend": {"title": None, "orient": "top", "columns": 6, "offset": 6} if len(numbers) > 1 else None,
             },
             "tooltip": [
                 {"field": "when", "type": "nominal", "title": "when"},
@@ -129,6 +145,7 @@ def count_bars(
     ]
     return {
         "data": {"values": rows},
+        "config": _config(dark),
         "height": {"step": 22},
         "encoding": {"y": y, "x": x, "tooltip": tooltip},
         "layer": [
@@ -137,11 +154,32 @@ def count_bars(
                 "encoding": {"color": {"field": "colour", "type": "nominal", "scale": None}},
             },
             {
-                "mark": {"type": "text", "align": "left", "dx": 5},
+                "mark": {"type": "text", "align": "left", "dx": 5, "color": _INK[dark]},
                 "encoding": {"text": {"field": "count", "type": "quantitative", "format": ",d"}},
             },
         ],
     }
+
+
+def _config(dark: bool) -> Spec:
+    """Colours of axes and legend, so that a chart can be read with and without Streamlit's own chart theme."""
+    rule = "#8b97a355"
+    return {
+        "background": "transparent",
+        "view": {"stroke": None},
+        "axis": {"labelColor": _INK[dark], "gridColor": rule, "domainColor": rule, "tickColor": rule},
+        "legend": {"labelColor": _INK[dark]},
+        "title": {"subtitleColor": _INK[dark]},
+    }
+
+
+def _tick(rows: list[dict[str, object]]) -> str:
+    """Days as dates, hours by the 24-hour clock: Vega's own labels are American."""
+    moments = [row["from"] for row in rows]
+    numbers = [moment for moment in moments if isinstance(moment, int)]
+    day = "%Y-%m-%d" if numbers and max(numbers) - min(numbers) > 300 * DAY else "%m-%d"
+    clock = "utcFormat(datum.value, '%H:%M')"
+    return f"{clock} == '00:00' ? utcFormat(datum.value, '{day}') : {clock}"
 
 
 def _name(name: str) -> str:

@@ -1,6 +1,6 @@
 """Stored values as text for people: ids, durations, moments, counts, and text that may be hostile.
 
-short_id(id)                              'c0ffee42'
+short_id(id)                              'c0ff…e4201'
 duration_text(ms)                         '2 d 4 h', '3 min 20 s', '1.25 s', '350 ms'
 moment_text(ms, zone, *, millis=False)    '2026-03-01 14:05:09'; out of range: 'epoch ms 9999…'
 ago_text(ms, now_ms)                      '3 h ago', 'in 5 min'
@@ -37,13 +37,17 @@ __all__ = [
     "wrap_text",
 ]
 
-SHORT_ID: Final = 8
+SHORT_ID: Final = (4, 5)
 ELLIPSIS: Final = "…"
 
 
 def short_id(full: str) -> str:
-    """The first eight characters, made visible: the one way an id is shortened."""
-    return visible_text(full[:SHORT_ID])
+    """Both ends, made visible: the one way an id is shortened.
+
+    The beginning alone would not do: ids that are ordered by time share it with their neighbours.
+    """
+    head, tail = SHORT_ID
+    return visible_text(full if len(full) <= head + tail + 1 else f"{full[:head]}{ELLIPSIS}{full[-tail:]}")
 
 
 def duration_text(ms: int | float | None) -> str:

@@ -118,7 +118,7 @@ EDGE_KINDS: Final[Mapping[str, EdgeLook]] = {
     "auto": EdgeLook("automatic", "cyan", "2 3"),
     "internal": EdgeLook("internal", "slate", "1 3"),
     "triggerable": EdgeLook("triggerable", "slate"),
-    "inter_machine": EdgeLook("to another machine", "indigo", "9 3 2 3"),
+    "inter_machine": EdgeLook("to another machine", "indigo", "12 4"),
     "cross_component": EdgeLook("to another component", "indigo", "9 3 2 3 2 3"),
     "recorded": EdgeLook("recorded cause", "slate"),
     "inferred": EdgeLook("inferred cause", "purple", "6 4"),

@@ -32,11 +32,12 @@ True
 """
 
 from xcstore.runtime.clock import Clock, SimulatedClock, SystemClock
-from xcstore.runtime.engine import FSMRuntime, Listener, Method, Notice, Sender
+from xcstore.runtime.engine import FSMRuntime, Listener, Notice
 from xcstore.runtime.ids import IdSource, TimeOrderedIds
 from xcstore.runtime.interpreter import Event, MachineTable, Step, step
 from xcstore.runtime.persistence import PersistenceConfig
 from xcstore.runtime.registry import ComponentRegistry
+from xcstore.runtime.sender import Method, Sender
 
 __all__ = [
     "Clock",

@@ -17,8 +17,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from xcstore.errors import InstanceNotActiveError, NotFoundError, StoreError
-from xcstore.model.definition import Component, MatchingRule
+from xcstore.errors import (
+    ConcurrencyError,
+    DuplicateEventError,
+    InstanceNotActiveError,
+    LimitExceededError,
+    NotFoundError,
+    StoreError,
+)
+from xcstore.model.definition import Component
 from xcstore.model.history import CREATION, Instance, PendingTimeout
 from xcstore.runtime.clock import Clock, SystemClock
 from xcstore.runtime.ids import IdSource, TimeOrderedIds
@@ -28,26 +35,29 @@ from xcstore.runtime.interpreter import (
     Dispose,
     Effect,
     Event,
-    MachineTable,
     NotifyParent,
     RunMethod,
     SendAcross,
     StartTimer,
     Step,
     StopTimer,
-    properties_of,
 )
-from xcstore.runtime.matching import MISSING, js_text, rules_hold, value_at
 from xcstore.runtime.persistence import Persistence, PersistenceConfig
+from xcstore.runtime.population import Population
+from xcstore.runtime.sender import Method, Sender
 from xcstore.runtime.work import Across, Broadcast, Call, Causes, Create, Live, RunningTimer, Send, Tally, Work
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
     from xcstore.runtime.registry import ComponentRegistry
 
-__all__ = ["FSMRuntime", "Listener", "Method", "Notice", "Sender"]
+__all__ = ["FSMRuntime", "Listener", "Notice"]
 
 log = logging.getLogger(__name__)
+
+_MANY = 100_000
+# Trying again cannot help against these, and keeping the work would block everything behind it.
+_HOPELESS = (InstanceNotActiveError, NotFoundError, LimitExceededError, ConcurrencyError, DuplicateEventError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +109,7 @@ class FSMRuntime:
         self._ids = ids or TimeOrderedIds()
         self._methods: dict[str, Method] = dict(methods or {})
         self._persistence = Persistence(component, persistence or PersistenceConfig())
-        self._tables = {machine.name: MachineTable(machine) for machine in component.machines}
-        self._live: dict[str, Live] = {}
-        self._by_machine: dict[str, dict[str, None]] = {name: {} for name in self._tables}
-        # (machine, property) -> text of the value -> ids in order of creation.
-        self._index: dict[tuple[str, str], dict[str, dict[str, None]]] = {
-            (name, prop): {} for name, table in self._tables.items() for prop in table.matched_properties
-        }
+        self._population = Population(component)
         self._listeners: tuple[Listener, ...] = ()
         self._queue: deque[Work] = deque()
         self._prompt: list[Work] = []
@@ -113,7 +117,6 @@ class FSMRuntime:
         self._busy = False
         self._current: Causes = ()
         self._failure: StoreError | None = None
-        self._created = 0
 
     # What callers do
 
@@ -127,7 +130,7 @@ class FSMRuntime:
         NotFoundError
             The component has no such machine.
         """
-        self._table(machine_name)
+        self._population.get_table(machine_name)
         work = Create(self._ids.instance_id(), machine_name, data or {}, "manual create", caused_by)
         self._submit(work)
         return work.instance_id
@@ -168,15 +171,15 @@ class FSMRuntime:
         """Send an event to the instances of a machine, all of them or those in `state`; returns how many it reached.
 
         Where transitions on this event have matching rules, it goes to the instances for which these hold, and the
-        number is of those that changed their state.
+        number is of those that changed their state. What a failing store holds up is not counted; see `queued`.
         """
-        self._table(machine_name)
+        self._population.get_table(machine_name)
         if isinstance(event, str):
             event = Event(event, payload or {})
         counts: list[int] = []
         work = Broadcast(machine_name, event, None if state == "*" else state, caused_by, done=counts.append)
         if self._busy:
-            reached = len(self._targets(work)[0])
+            reached = len(self._population.targets(work)[0])
             self._submit(work)
             return reached
         self._submit(work)
@@ -193,9 +196,9 @@ class FSMRuntime:
     def start_entry_point(self) -> None:
         """Make the one instance of the entry machine, unless it is there. The registry calls this."""
         name = self.component.entry_machine
-        if name is None or any(live.instance.is_entry_point for live in self._live.values()):
+        if name is None or any(live.instance.is_entry_point for live in self._population.of_machine(name)):
             return
-        self._table(name)
+        self._population.get_table(name)
         self._submit(Create(self._ids.instance_id(), name, {}, "manual create", is_entry_point=True))
 
     def retry(self) -> int:
@@ -224,28 +227,27 @@ class FSMRuntime:
         return len(self._queue)
 
     def find_instance(self, instance_id: str) -> Instance | None:
-        live = self._live.get(instance_id)
+        live = self._population.find(instance_id)
         return None if live is None else live.instance
 
     def get_instance(self, instance_id: str) -> Instance:
         """`NotFoundError` where it is unknown here, or has ended and was disposed of."""
-        live = self._live.get(instance_id)
+        live = self._population.find(instance_id)
         if live is None:
             raise NotFoundError(f"Instance {instance_id} not found in {self.component.name!r}")
         return live.instance
 
     def instances(self, machine_name: str | None = None) -> Iterator[Instance]:
         """Live instances in order of creation."""
-        ids: Sequence[str] = tuple(self._live if machine_name is None else self._by_machine.get(machine_name, ()))
-        return (self._live[instance_id].instance for instance_id in ids)
+        return (live.instance for live in self._population.of_machine(machine_name))
 
     def pending_timeouts(self, instance_id: str) -> tuple[PendingTimeout, ...]:
         """Timers of an instance with the time that is left."""
-        live = self._live.get(instance_id)
+        live = self._population.find(instance_id)
         return () if live is None else tuple(self._pending(live, self._clock.now()))
 
     def last_event_id(self, instance_id: str) -> str | None:
-        live = self._live.get(instance_id)
+        live = self._population.find(instance_id)
         return None if live is None else live.last_event_id
 
     # The queue
@@ -258,12 +260,13 @@ class FSMRuntime:
             prompt = isinstance(work, Create | Across)
             (self._prompt if prompt else self._outbox).append(work)
             return
-        self._drain()
-        if self._failure is not None and self._queue:
-            # Earlier work must go first, and the store still refuses it.
-            raise self._failure
+        if self._queue:
+            self._drain()
+            if self._queue and self._failure is not None:
+                raise self._failure  # earlier work goes first, and the store still refuses it
         self._process(work)
-        self._drain()
+        if self._queue:
+            self._drain()
 
     def accept(self, work: Work) -> None:
         """Take work from another component, and do it now unless something is being processed."""
@@ -272,21 +275,31 @@ class FSMRuntime:
             self._drain()
 
     def _drain(self) -> None:
-        """Do what is queued. Stops at work that the store refuses, and keeps it; others fail alone, and are told."""
+        """Do what is queued. Stops at work that the store cannot take now, and keeps it; the rest fails alone."""
         queue = self._queue
+        done = 0
         while queue:
             work = queue.popleft()
+            done += 1
+            if done == _MANY:
+                log.warning("%d pieces of work followed from one; a loop? component=%s", _MANY, self.component.name)
             try:
                 self._process(work)
+            except _HOPELESS as error:
+                self._give_up(work, error)
             except StoreError as error:
                 queue.appendleft(work)
                 self._failure = error
                 log.warning("the store refused an event; %d wait for it component=%s", len(queue), self.component.name)
                 self._notify("delivery_failed", _target_of(work), error=str(error), kept=True)
                 return
-            except (InstanceNotActiveError, NotFoundError) as error:
-                self._notify("delivery_failed", _target_of(work), error=str(error), kept=False)
         self._failure = None
+
+    def _give_up(self, work: Work, error: Exception) -> None:
+        log.warning("an event could not be delivered component=%s: %s", self.component.name, error)
+        if isinstance(work, Send) and work.timer is not None and (live := self._population.find(work.instance_id)):
+            live.timers.pop(work.timer.event_type, None)
+        self._notify("delivery_failed", _target_of(work), error=str(error), kept=False)
 
     def _process(self, work: Work) -> None:
         self._busy = True
@@ -318,7 +331,7 @@ class FSMRuntime:
     # One transition
 
     def _process_send(self, work: Send) -> None:
-        live = self._live.get(work.instance_id)
+        live = self._population.find(work.instance_id)
         timer = work.timer
         if timer is not None and (live is None or live.timers.get(timer.event_type) is not timer):
             return  # the state was left while the timer's event waited behind a failing store
@@ -477,7 +490,7 @@ class FSMRuntime:
     # Making and ending instances
 
     def _process_create(self, work: Create) -> None:
-        table = self._table(work.machine_name)
+        table = self._population.get_table(work.machine_name)
         now = self._clock.now()
         event_id = self._ids.event_id(now)
         machine, parent = table.machine, work.parent
@@ -512,11 +525,7 @@ class FSMRuntime:
             source=work.source,
             expected_last_id="",
         )
-        self._created += 1
-        live = Live(instance, table, event_id, number=self._created)
-        self._live[instance.id] = live
-        self._by_machine[machine.name][instance.id] = None
-        self._add_to_index(live)
+        live = self._population.add(instance, table, event_id)
         self._notify(
             "instance_created",
             instance.id,
@@ -532,7 +541,7 @@ class FSMRuntime:
 
     def _create_child(self, live: Live, effect: CreateInstance, causes: Causes) -> None:
         parent = live.instance
-        if effect.machine_name not in self._tables:
+        if not self._population.has_machine(effect.machine_name):
             error = f"Machine {effect.machine_name} not found"
             log.warning("inter-machine transition to an unknown machine %s", effect.machine_name)
             self._notify("instance_error", parent.id, error=error)
@@ -558,22 +567,14 @@ class FSMRuntime:
         self._notify("instance_disposed", instance.id, state=instance.current_state, status=instance.status)
 
     def _forget(self, live: Live) -> None:
-        instance_id = live.instance.id
         for event_type in tuple(live.timers):
             self._stop_timer(live, event_type)
-        self._live.pop(instance_id, None)
-        self._by_machine[live.instance.machine_name].pop(instance_id, None)
-        for prop, text in live.index_keys:
-            ids = self._index[live.instance.machine_name, prop].get(text)
-            if ids is not None:
-                ids.pop(instance_id, None)
-                if not ids:
-                    del self._index[live.instance.machine_name, prop][text]
+        self._population.remove(live)
 
     # Broadcasts, cascades, other components
 
     def _process_broadcast(self, work: Broadcast) -> None:
-        targets, moved_only = self._targets(work)
+        targets, moved_only = self._population.targets(work)
         tally = Tally(moved_only)
 
         def finish() -> None:
@@ -591,46 +592,6 @@ class FSMRuntime:
         self._queue.appendleft(Call(finish))
         for instance_id in reversed(targets):
             self._queue.appendleft(Send(instance_id, work.event, work.causes, work.source, tally))
-
-    def _targets(self, work: Broadcast) -> tuple[list[str], bool]:
-        """Whom a broadcast reaches, in order of creation, and whether only those that change their state count."""
-        table = self._table(work.machine_name)
-        transitions = () if work.everybody or work.rules else table.matched_transitions(work.event.type, work.state)
-        found: dict[str, Live] = {}
-        if transitions:
-            for transition in transitions:
-                for live in self._matching(work.machine_name, transition.matching_rules, work.event):
-                    if live.instance.current_state == transition.source:
-                        found[live.instance.id] = live
-        else:
-            for live in self._matching(work.machine_name, work.rules, work.event):
-                if work.state is None or live.instance.current_state == work.state:
-                    found[live.instance.id] = live
-        return sorted(found, key=lambda instance_id: found[instance_id].number), bool(transitions)
-
-    def _matching(self, machine_name: str, rules: tuple[MatchingRule, ...], event: Event) -> Iterator[Live]:
-        """Active instances for which the rules hold.
-
-        As in the reference, the index knows the values that instances were created with, by their text, and what it
-        finds is not compared again; without a find, all instances are looked at as they are now.
-        """
-        ids = self._by_machine[machine_name]
-        for rule in rules:
-            index = self._index.get((machine_name, rule.instance_property))
-            if index is not None and rule.operator == "===":
-                value = value_at(event.payload, rule.event_property)
-                if value is MISSING:
-                    return
-                hits = index.get(js_text(value))
-                if hits:
-                    ids, rules = hits, tuple(other for other in rules if other is not rule)
-                break
-        for instance_id in ids:
-            live = self._live[instance_id]
-            if live.instance.status == "active" and (
-                not rules or rules_hold(rules, event.payload, properties_of(live.instance))
-            ):
-                yield live
 
     def _cascade(self, instance: Instance, effect: Cascade, causes: Causes) -> None:
         def finish(count: int) -> None:
@@ -652,7 +613,7 @@ class FSMRuntime:
             done=finish,
         )
         if effect.component_name is None or effect.component_name == self.component.name:
-            if effect.machine_name in self._tables:
+            if self._population.has_machine(effect.machine_name):
                 self._outbox.append(work)
             else:
                 self._notify("cascade_error", instance.id, error=f"Machine {effect.machine_name} not found")
@@ -705,27 +666,11 @@ class FSMRuntime:
 
     def _notify_parent(self, instance: Instance, effect: NotifyParent, causes: Causes) -> None:
         # Queued like any other event: the parent may be the one whose transition is under way.
-        if instance.parent_instance_id in self._live:
-            self._outbox.append(Send(instance.parent_instance_id, Event(effect.event_type, effect.payload), causes))
+        parent_id = instance.parent_instance_id
+        if parent_id is not None and self._population.find(parent_id) is not None:
+            self._outbox.append(Send(parent_id, Event(effect.event_type, effect.payload), causes))
 
     # Small things
-
-    def _add_to_index(self, live: Live) -> None:
-        instance = live.instance
-        properties = properties_of(instance)
-        for prop in live.table.matched_properties:
-            value = value_at(properties, prop)
-            if value is not MISSING:
-                text = js_text(value)
-                self._index[instance.machine_name, prop].setdefault(text, {})[instance.id] = None
-                live.index_keys.append((prop, text))
-
-    def _table(self, machine_name: str) -> MachineTable:
-        table = self._tables.get(machine_name)
-        if table is None:
-            known = ", ".join(self._tables) or "none"
-            raise NotFoundError(f"{self.component.name!r} has no machine {machine_name!r}; it has: {known}")
-        return table
 
     def _notify(self, name: str, instance_id: str = "", **data: object) -> None:
         if not self._listeners:
@@ -737,58 +682,6 @@ class FSMRuntime:
             except Exception:
                 # Listeners look on; a broken one must not leave a transition half done.
                 log.exception("a listener failed at %s", name)
-
-
-class Sender:
-    """What a user's method may send. All of it waits until the transition is stored, and is caused by it."""
-
-    __slots__ = ("_instance", "_runtime")
-
-    def __init__(self, runtime: FSMRuntime, instance: Instance) -> None:
-        self._runtime = runtime
-        self._instance = instance
-
-    def send_to_self(self, event_type: str, payload: Mapping[str, object] | None = None) -> None:
-        self._runtime.send(self._instance.id, event_type, payload)
-
-    def send_to(self, instance_id: str, event_type: str, payload: Mapping[str, object] | None = None) -> None:
-        self._runtime.send(instance_id, event_type, payload)
-
-    def send_to_component(
-        self, component_name: str, instance_id: str, event_type: str, payload: Mapping[str, object] | None = None
-    ) -> None:
-        self._runtime.send_across(component_name, Send(instance_id, Event(event_type, payload or {})))
-
-    def broadcast(
-        self,
-        machine_name: str,
-        event_type: str,
-        payload: Mapping[str, object] | None = None,
-        *,
-        state: str | None = None,
-        component_name: str | None = None,
-    ) -> None:
-        """To the instances of a machine, here or in another component."""
-        if component_name is None:
-            self._runtime.broadcast(machine_name, event_type, payload, state=state)
-        else:
-            event = Event(event_type, payload or {})
-            self._runtime.send_across(component_name, Broadcast(machine_name, event, state))
-
-    def create_instance(self, machine_name: str, data: Mapping[str, object] | None = None) -> str:
-        """The id that the instance will have."""
-        return self._runtime.create_instance(machine_name, data)
-
-    def create_instance_in_component(
-        self, component_name: str, machine_name: str, data: Mapping[str, object] | None = None
-    ) -> str:
-        work = Create(self._runtime.new_instance_id(), machine_name, data or {}, "manual create")
-        self._runtime.send_across(component_name, work)
-        return work.instance_id
-
-
-Method = Callable[[Event, Instance, Sender], None]
-"""A user's method. It may change what is in `instance.context` and `public_member`, which are copies for it."""
 
 
 def _pending_timeout(instance: Instance, event_type: str, remaining: DurationMs) -> PendingTimeout:

@@ -28,8 +28,9 @@ from xcstore.errors import (
     StoreUnavailableError,
 )
 from xcstore.store import sql_tables
-from xcstore.store.sql_database import SqlDatabase
-from xcstore.store.sql_tables import upsert_snapshot
+from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase
+from xcstore.store.sql_layout import AnySelect
+from xcstore.store.sql_tables import EVENT_COLUMNS, upsert_snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +118,7 @@ class PostgresDatabase(SqlDatabase):
             "plan_cache_mode": "force_custom_plan" if self.read_only else "auto",
         }
         names = ", ".join("set_config(%s, %s, false)" for _ in settings)
-        connection.execute("SELECT " + names, [part for item in settings.items() for part in item])  # type: ignore[arg-type]
+        connection.execute("SELECT " + names, [part for item in settings.items() for part in item])
         connection.commit()
 
     @contextmanager
@@ -171,18 +172,11 @@ class PostgresDatabase(SqlDatabase):
         statement = sa.insert(sql_tables.events).values({**row, "event_payload": payload})
         connection.execute(statement.add_cte(beside))
 
-    def add_events(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
-        self._copy(
-            connection,
-            "COPY fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload, state_before,"
-            " state_after, persisted_at, caused_by, caused, source_component_name, target_component_name) FROM STDIN",
-            rows,
-        )
-
-    def add_extras(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
-        # The trigger would look for each of them.
+    def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:
+        # The trigger would look for each of the extra rows.
         connection.execute(sa.select(sa.func.set_config("xcstore.extra", "written", True)))
-        self._copy(connection, "COPY fsm_event_extra (event_id, original, definition_hash) FROM STDIN", rows)
+        self._copy(connection, "COPY fsm_event_extra (event_id, original, definition_hash) FROM STDIN", extras)
+        self._copy(connection, f"COPY fsm_events ({', '.join(EVENT_COLUMNS)}) FROM STDIN", rows)
 
     def _copy(self, connection: sa.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
         try:
@@ -199,7 +193,9 @@ class PostgresDatabase(SqlDatabase):
                 if lines:
                     copy.write("\n".join(lines) + "\n")
         except psycopg.Error as error:  # not wrapped on this road
-            raise sa.exc.DBAPIError.instance(statement, None, error, psycopg.Error, dialect=self._engine.dialect) from error
+            raise sa.exc.DBAPIError.instance(
+                statement, None, error, psycopg.Error, dialect=self._engine.dialect
+            ) from error
 
     def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
         json = {
@@ -210,21 +206,24 @@ class PostgresDatabase(SqlDatabase):
 
     # Reading
 
-    def fetch_arrow(self, select: sa.Select[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+    def fetch_arrow(self, select: AnySelect, schema: pa.Schema) -> pa.Table:
         """By ADBC, which makes Arrow of the server's binary form without a Python object for each value."""
         import adbc_driver_manager
         import adbc_driver_postgresql.dbapi as adbc
 
-        compiled = select.compile(dialect=dollar_dialect(), compile_kwargs={"render_postcompile": True})
+        compiled = select.compile(dialect=cast(Any, dollar_dialect)(), compile_kwargs={"render_postcompile": True})
         values = compiled.construct_params()
         parameters = [values[name] for name in cast(Any, compiled).positiontup or ()]
         with self._translated():
             psycopg.connect(self._conninfo).close()
         try:
-            with adbc.connect(self._adbc_uri()) as connection, connection.cursor() as cursor:
-                with self._cancellable(cursor.adbc_cancel):
-                    cursor.execute(str(compiled), parameters or None)
-                    table = cursor.fetch_arrow_table()
+            with (
+                adbc.connect(self._adbc_uri()) as connection,
+                connection.cursor() as cursor,
+                self._cancellable(cursor.adbc_cancel),
+            ):
+                cursor.execute(str(compiled), parameters or None)
+                table = cursor.fetch_arrow_table()
         except adbc_driver_manager.Error as error:
             raise self._adbc_translation(str(error)) from error
         return _as_schema(table, schema)
@@ -275,7 +274,11 @@ def _copy_text(value: object) -> str:
     if value is None:
         return "\\N"
     if isinstance(value, str):
-        return value.translate(_COPY_ESCAPES) if ("\\" in value or "\n" in value or "\t" in value or "\r" in value) else value
+        return (
+            value.translate(_COPY_ESCAPES)
+            if ("\\" in value or "\n" in value or "\t" in value or "\r" in value)
+            else value
+        )
     if isinstance(value, int):
         return str(value)
     assert isinstance(value, list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import sqlalchemy as sa
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["arrow_column", "fetch", "is_fast"]
 
 _PLAIN: Final = ("component_name", "machine_name", "event_type", "state_before", "state_after")
-_DOCUMENT: Final = {"timestamp": "event.timestamp", "public_member_snapshot": "publicMemberSnapshot", "context": "context"}
+_DOCUMENT: Final = {
+    "timestamp": "event.timestamp",
+    "public_member_snapshot": "publicMemberSnapshot",
+    "context": "context",
+}
 """In stores of ours these have no column and come out of the document kept beside the event."""
 _NO_IDS: Final[list[str]] = []
 _MASKED: Final = frozenset({"payload", "public_member_snapshot", "context"})
@@ -63,7 +67,7 @@ def arrow_column(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _column(layout: SqlLayout, name: str) -> sa.ColumnElement[object]:
+def _column(layout: SqlLayout, name: str) -> sa.ColumnElement[Any]:
     stored = layout.events.c
     if name in ("id", "instance_id", *_PLAIN):
         return layout.text(name)
@@ -84,7 +88,7 @@ def _column(layout: SqlLayout, name: str) -> sa.ColumnElement[object]:
     return sa.cast(sa.null(), sa.BigInteger if name in ("seq", "timestamp") else sa.Text)
 
 
-def _links(layout: SqlLayout, name: str) -> sa.ColumnElement[object]:
+def _links(layout: SqlLayout, name: str) -> sa.ColumnElement[Any]:
     """Ids as a list: an array of PostgreSQL, JSON text of SQLite."""
     stored = layout.events.c
     if layout.dialect == "sqlite":
@@ -93,7 +97,7 @@ def _links(layout: SqlLayout, name: str) -> sa.ColumnElement[object]:
     empty = sa.cast(sa.literal("{}", sa.Text), texts)
     if layout.name == "shipped" and name == "caused_by":
         names = [column for column in ("causation_id", "correlation_id") if column in stored]
-        causes = [sa.cast(stored[column], sa.Text) for column in names]
+        causes: list[sa.ColumnElement[Any]] = [sa.cast(stored[column], sa.Text) for column in names]
         if len(causes) == 2:
             causes[1] = sa.func.nullif(causes[1], causes[0])
         return sa.func.array_remove(array(causes), None) if causes else empty
@@ -107,7 +111,7 @@ def _links(layout: SqlLayout, name: str) -> sa.ColumnElement[object]:
     return sa.func.coalesce(sa.cast(stored[name], texts), empty)
 
 
-def _from_document(layout: SqlLayout, name: str) -> sa.ColumnElement[object]:
+def _from_document(layout: SqlLayout, name: str) -> sa.ColumnElement[Any]:
     path = _DOCUMENT[name].split(".")
     if layout.dialect == "sqlite":
         return sa.func.json_extract(event_extra.c.original, "$." + ".".join(path))

@@ -17,14 +17,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from xcstore.errors import NotFoundError
 from xcstore.store.base import Direction
-from xcstore.store.sql_layout import SqlLayout
+from xcstore.store.sql_layout import AnySelect, SqlLayout
 from xcstore.store.sql_tables import event_causes
 from xcstore.units import EpochMs
 
@@ -123,7 +123,7 @@ class _Graph:
         for chunk in _chunks(unknown):
             select = sa.select(self.layout.text("id"), self.layout.columns["persisted_at"])
             for event_id, at in self.connection.execute(select.where(column.in_(chunk))):
-                self._times[event_id] = at  # type: ignore[assignment]
+                self._times[event_id] = at
         return {event_id: self._times[event_id] for event_id in wanted if event_id in self._times}
 
     def prefetch(self, root: str, way: Way, cap: int) -> None:
@@ -163,7 +163,9 @@ class _Graph:
         event_id, caused_by = self.layout.columns["id"], self.layout.events.c.caused_by
         if way == "causes":
             return self._pairs(sa.select(sa.func.unnest(caused_by), event_id).where(event_id.in_(ids)))
-        asked = sa.func.unnest(sa.literal(ids, postgresql.ARRAY(sa.Text))).table_valued("id", name="asked").render_derived()
+        asked = (
+            sa.func.unnest(sa.literal(ids, postgresql.ARRAY(sa.Text))).table_valued("id", name="asked").render_derived()
+        )
         effects = _array_effects(self.layout, asked.c.id).lateral("effects")
         return self._pairs(sa.select(asked.c.id, effects.c.id).select_from(asked.join(effects, sa.true())))
 
@@ -200,9 +202,7 @@ class _Graph:
         if self._equal is None:
             causation, correlation = self.layout.events.c.causation_id, self.layout.events.c.correlation_id
             differing = sa.exists().where(causation.is_not(None), causation.is_distinct_from(correlation))
-            self._equal = not self.connection.execute(
-                sa.select(differing.select_from(self.layout.events))
-            ).scalar_one()
+            self._equal = not self.connection.execute(sa.select(differing.select_from(self.layout.events))).scalar_one()
         return self._equal
 
     def _step(self, way: Way):  # type: ignore[no-untyped-def]
@@ -213,7 +213,8 @@ class _Graph:
         def reach(root: str) -> sa.Select[tuple[str]]:
             reached = sa.select(sa.cast(sa.literal(root, sa.Text), kind).label("id")).cte("reached", recursive=True)
             if layout.is_ours:
-                here, there = event_causes.c.cause_id, event_causes.c.event_id
+                here: sa.ColumnElement[Any] = event_causes.c.cause_id
+                there: sa.ColumnElement[Any] = event_causes.c.event_id
                 if way == "causes":
                     here, there = there, here
                 step = sa.select(sa.cast(there, sa.Text)).where(here == reached.c.id)
@@ -232,20 +233,19 @@ class _Graph:
             return sa.select(reached.union(step).c.id)
 
         if layout.name == "shipped" and (
-            "correlation_id" not in layout.events.c or ("causation_id" in layout.events.c and not self._are_causes_equal())
+            "correlation_id" not in layout.events.c
+            or ("causation_id" in layout.events.c and not self._are_causes_equal())
         ):
             return None
         if layout.name == "documented" and (layout.dialect == "sqlite" or "caused_by" not in layout.events.c):
             return None
         return reach
 
-    def _pairs(self, select: sa.Select[tuple[object, ...]]) -> list[tuple[str, str]]:
-        return [
-            (str(cause), str(effect)) for cause, effect in self.connection.execute(select) if cause is not None
-        ]
+    def _pairs(self, select: AnySelect) -> list[tuple[str, str]]:
+        return [(str(cause), str(effect)) for cause, effect in self.connection.execute(select) if cause is not None]
 
 
-def _array_effects(layout: SqlLayout, cause: sa.ColumnElement[object]) -> sa.Select[tuple[object]]:
+def _array_effects(layout: SqlLayout, cause: sa.ColumnElement[Any]) -> sa.Select[tuple[object]]:
     events = layout.events.alias("effect_events")
     asked = sa.cast(postgresql.array([cause]), layout.events.c.caused_by.type)
     return sa.select(events.c.id.label("id")).where(events.c.caused_by.op("@>")(asked))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from xcstore.store.base import Count, CountBy, EventQuery
-from xcstore.store.sql_layout import SqlLayout, int64
+from xcstore.store.sql_layout import AnySelect, SqlLayout, int64
 from xcstore.store.sql_pages import conditions
 from xcstore.store.sql_rollups import counted_in_rollup, edges, rollup_conditions
 from xcstore.store.sql_tables import event_counts
@@ -56,7 +57,7 @@ def _from_events(
     bucket_ms: DurationMs | None,
 ) -> Iterator[tuple[tuple[tuple[str, ...], EpochMs | None], int]]:
     # Grouped by the columns as they are: what is NULL becomes '' in the few rows that come out.
-    keys: list[sa.ColumnElement[object]] = [layout.columns.get(name, sa.literal("")) for name in by]
+    keys: list[sa.ColumnElement[Any]] = [layout.columns.get(name, sa.literal("")) for name in by]
     if bucket_ms is not None:
         keys.append(_bucket(layout.columns["persisted_at"], bucket_ms))
     select = sa.select(*keys, sa.func.count()).select_from(layout.events).where(*conditions(layout, query))
@@ -72,7 +73,7 @@ def _from_rollup(
     last: EpochMs | None,
 ) -> Iterator[tuple[tuple[tuple[str, ...], EpochMs | None], int]]:
     c = event_counts.c
-    keys: list[sa.ColumnElement[object]] = [c[name] for name in by]
+    keys: list[sa.ColumnElement[Any]] = [c[name] for name in by]
     if bucket_ms is not None:
         keys.append(_bucket(c.hour_at, bucket_ms))
     select = sa.select(*keys, sa.func.coalesce(sa.func.sum(c.count), 0)).where(*rollup_conditions(query))
@@ -85,7 +86,7 @@ def _from_rollup(
 
 def _grouped(
     connection: sa.Connection,
-    select: sa.Select[tuple[object, ...]],
+    select: AnySelect,
     keys: int,
     by: Sequence[CountBy],
     bucket_ms: DurationMs | None,
@@ -99,7 +100,7 @@ def _grouped(
     yield from found.items()
 
 
-def _bucket(at: sa.ColumnElement[object], bucket_ms: DurationMs) -> sa.ColumnElement[object]:
+def _bucket(at: sa.ColumnElement[Any], bucket_ms: DurationMs) -> sa.ColumnElement[Any]:
     """The start of the bucket. Rounded down before 1970 too, where SQL's division rounds up."""
     length = sa.literal(int(bucket_ms), sa.BigInteger)
     return at - ((at % length) + length) % length

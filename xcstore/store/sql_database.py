@@ -5,19 +5,26 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
+
+from xcstore.store.sql_layout import AnySelect
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SqlDatabase", "running_for"]
+__all__ = ["EventRow", "ExtraRow", "SqlDatabase", "running_for"]
 
 T = TypeVar("T")
+
+EventRow = tuple[Any, ...]
+"""Values of `sql_tables.EVENT_COLUMNS`, lists as lists."""
+ExtraRow = tuple[str, str | None, str | None]
+"""Event id, original, definition hash."""
 
 _owner: ContextVar[Hashable] = ContextVar("xcstore_query_owner", default=None)
 
@@ -74,22 +81,18 @@ class SqlDatabase(ABC):
         """Insert one event (columns of the documented table) and what is kept beside it."""
 
     @abstractmethod
-    def add_events(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
-        """Insert many events (values as `sql_writing.EVENT_COLUMNS`, lists as lists) by the fastest road."""
-
-    @abstractmethod
-    def add_extras(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
-        """Insert many (event id, original, definition hash); their order is the order of insertion."""
+    def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:
+        """Insert many events, in their order, and what is kept beside each, by the fastest road."""
 
     @abstractmethod
     def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
         """Insert or replace the documented row of a snapshot."""
 
     @abstractmethod
-    def fetch_arrow(self, select: sa.Select[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+    def fetch_arrow(self, select: AnySelect, schema: pa.Schema) -> pa.Table:
         """The rows of `select` as Arrow of `schema`, by the fastest road. Lists come as JSON text."""
 
-    def is_like(self, haystack: sa.ColumnElement[object], needle: str) -> sa.ColumnElement[bool]:
+    def is_like(self, haystack: sa.ColumnElement[Any], needle: str) -> sa.ColumnElement[bool]:
         """Whether the text holds `needle`, whatever the case of its letters. Wild cards are taken literally."""
         return sa.cast(haystack, sa.Text).icontains(needle, autoescape=True)
 
@@ -120,5 +123,3 @@ class SqlDatabase(ABC):
                 self._running[owner].pop(key, None)
                 if not self._running[owner]:
                     del self._running[owner]
-
-

@@ -29,7 +29,7 @@ from xcstore.store.base import (
 from xcstore.store.codec import NO_REDACTION, Redaction
 from xcstore.store.sql_counts import Counts, count_events, sorted_counts
 from xcstore.store.sql_database import SqlDatabase
-from xcstore.store.sql_layout import SqlLayout
+from xcstore.store.sql_layout import AnyRow, AnySelect, SqlLayout
 from xcstore.store.sql_pages import Key, after_key, conditions, cursor_of, key_of, ordered, select_events
 from xcstore.units import DurationMs, EpochMs
 
@@ -277,7 +277,7 @@ class SqlEventStore:
 
     # Rows
 
-    def _select(self, select: sa.Select[tuple[object, ...]]) -> list[PersistedEvent]:
+    def _select(self, select: AnySelect) -> list[PersistedEvent]:
         rows = self._database.read(lambda connection: connection.execute(select).all())
         return [self._layout.event(row._mapping, self._redact) for row in rows]
 
@@ -297,7 +297,7 @@ class SqlEventStore:
     ) -> tuple[list[PersistedEvent], Key | None]:
         """Up to `limit` events, and the key to go on from where there are more."""
 
-        def work(connection: sa.Connection) -> Sequence[sa.Row[tuple[object, ...]]]:
+        def work(connection: sa.Connection) -> Sequence[AnyRow]:
             select = select_events(self._layout)
             asked = conditions(self._layout, query)
             if self._is_rolled_up(query):
@@ -354,9 +354,7 @@ class SqlEventStore:
             elif time.monotonic() >= deadline:
                 if len(found) == limit and place is not None:
                     return Page(items=tuple(found), next=cursor_of(kind, place))
-                return Page(
-                    items=tuple(found), next=cursor_of(kind, step.key), searched_to=EpochMs(step.key[0])
-                )
+                return Page(items=tuple(found), next=cursor_of(kind, step.key), searched_to=EpochMs(step.key[0]))
         return Page(items=tuple(found))
 
     def _searched_all(self, query: EventQuery, *, newest_first: bool) -> Iterator[PersistedEvent]:

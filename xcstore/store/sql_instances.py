@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store.base import InstanceQuery, InstanceSummary, StateCount
-from xcstore.store.sql_layout import SqlLayout, int64, is_storable
+from xcstore.store.sql_layout import AnyRow, SqlLayout, int64, is_storable
 from xcstore.store.sql_pages import Key, after_key, ordered
 from xcstore.store.sql_tables import event_extra, instances
 from xcstore.units import EpochMs
@@ -51,6 +51,7 @@ def find_instances(
     """The next `limit` instances (fewer: there are no more)."""
     if _is_projected(layout):
         return _projected(connection, layout, query, holds, after, limit, newest_first=newest_first)
+    _give_memory(connection, layout)
     found: list[StandingSummary] = []
     while len(found) < limit:
         rows = _candidates(connection, layout, query, after, limit, newest_first=newest_first)
@@ -73,9 +74,10 @@ def count_states(
             .where(c.settled == 1, *_projected_conditions(query))
             .group_by(c.component_name, c.machine_name, c.state)
         )
-        rows: Iterable[sa.Row[tuple[object, ...]]] = connection.execute(select)
+        rows: Iterable[AnyRow] = connection.execute(select)
         unsettled: Iterable[InstanceSummary] = (summary for _, summary in _unsettled(connection, layout, query))
     else:
+        _give_memory(connection, layout)
         rows, tied = _last_states(connection, layout, query)
         unsettled = (summary for _, summary in _tied_summaries(connection, layout, tied).values())
     for component, machine, state, count, oldest, newest in rows:
@@ -142,9 +144,7 @@ def _projected(
         select = select.order_by(c.updated_at.desc(), c.last_seq.desc())
     else:
         select = select.order_by(c.updated_at, c.last_seq)
-    found = [
-        ((row.updated_at, row.last_seq), _summary_of(row)) for row in connection.execute(select.limit(limit))
-    ]
+    found = [((row.updated_at, row.last_seq), _summary_of(row)) for row in connection.execute(select.limit(limit))]
     beyond = [
         item
         for item in _unsettled(connection, layout, query)
@@ -155,7 +155,7 @@ def _projected(
     return found[:limit]
 
 
-def _summary_of(row: sa.Row[tuple[object, ...]]) -> InstanceSummary:
+def _summary_of(row: AnyRow) -> InstanceSummary:
     return InstanceSummary(
         instance_id=row.instance_id,
         component_name=row.component_name,
@@ -210,21 +210,30 @@ def _candidates(
     limit: int,
     *,
     newest_first: bool,
-) -> Sequence[sa.Row[tuple[object, ...]]]:
+) -> Sequence[AnyRow]:
     """Events of the last moment of their instance, in page order. Walks newest first, it stops after a page."""
     at, last = layout.order()
-    later = layout.events.alias("later")
-    is_last = ~sa.exists().where(
-        later.c.instance_id == layout.columns["instance_id"], later.c.persisted_at > layout.columns["persisted_at"]
-    )
     select = (
         sa.select(*(layout.text(name).label(name) for name in _LIGHT), at.label("persisted_at"), last.label("key"))
         .select_from(layout.source())
-        .where(is_last, *_event_conditions(layout, query))
+        .where(_is_last(layout), *_event_conditions(layout, query))
     )
     if after is not None:
         select = select.where(after_key(layout, after, newest_first=newest_first))
     return connection.execute(ordered(select, layout, newest_first=newest_first).limit(limit)).all()
+
+
+def _is_last(layout: SqlLayout) -> sa.ColumnElement[bool]:
+    """Whether no event of the instance is later; several may share its last moment."""
+    later = layout.events.alias("later")
+    instance_id, at = layout.columns["instance_id"], layout.columns["persisted_at"]
+    return ~sa.exists().where(later.c[instance_id.name] == instance_id, later.c[at.name] > at)
+
+
+def _give_memory(connection: sa.Connection, layout: SqlLayout) -> None:
+    """Room to compare all events with all others of their instance without writing them to disk in between."""
+    if layout.dialect == "postgresql":
+        connection.execute(sa.select(sa.func.set_config("work_mem", "64MB", True)))
 
 
 def _event_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
@@ -256,9 +265,7 @@ def _starts_with(text: sa.ColumnElement[str], prefix: str) -> sa.ColumnElement[b
     return sa.func.substr(text, 1, len(prefix)) == prefix
 
 
-def _summaries(
-    connection: sa.Connection, layout: SqlLayout, rows: Sequence[sa.Row[tuple[object, ...]]]
-) -> Iterator[StandingSummary]:
+def _summaries(connection: sa.Connection, layout: SqlLayout, rows: Sequence[AnyRow]) -> Iterator[StandingSummary]:
     """Summaries of the candidates that are the last event of their instance."""
     if not rows:
         return
@@ -267,7 +274,9 @@ def _summaries(
     totals = {
         str(row.instance_id): row
         for row in connection.execute(
-            sa.select(instance_id.label("instance_id"), sa.func.min(at).label("first_at"), sa.func.count().label("size"))
+            sa.select(
+                instance_id.label("instance_id"), sa.func.min(at).label("first_at"), sa.func.count().label("size")
+            )
             .select_from(layout.events)
             .where(instance_id.in_(ids))
             .group_by(instance_id)
@@ -305,29 +314,23 @@ def _summaries(
         )
 
 
-def _standing(layout: SqlLayout, row: sa.Row[tuple[object, ...]]) -> Key:
+def _standing(layout: SqlLayout, row: AnyRow) -> Key:
     return row.persisted_at, row.key if layout.is_ours else str(row.key)
 
 
-def _last_states(
-    connection: sa.Connection, layout: SqlLayout, query: InstanceQuery
-) -> tuple[list[sa.Row[tuple[object, ...]]], list[str]]:
+def _last_states(connection: sa.Connection, layout: SqlLayout, query: InstanceQuery) -> tuple[list[AnyRow], list[str]]:
     """Tallies of the instances with one last event, and the ids of those with several at their last moment."""
-    events = layout.events
-    instance_id, at = layout.columns["instance_id"], layout.columns["persisted_at"]
-    newest = (
-        sa.select(instance_id.label("instance_id"), sa.func.max(at).label("updated_at"))
-        .select_from(events)
-        .where(*_instance_conditions(layout, query))
-        .group_by(instance_id)
-        .subquery("newest")
-    )
     names = ("component_name", "machine_name", "state_after")
-    columns = [layout.columns.get(name, sa.literal("")).label(name) for name in names]
+    # Not a join with the greatest time of each: PostgreSQL runs this form in parallel, the other not.
     last = (
-        sa.select(newest.c.instance_id, newest.c.updated_at, *columns)
-        .select_from(newest.join(events, sa.and_(newest.c.instance_id == instance_id, newest.c.updated_at == at)))
-        .cte("last")
+        sa.select(
+            layout.columns["instance_id"].label("instance_id"),
+            layout.columns["persisted_at"].label("updated_at"),
+            *(layout.columns.get(name, sa.literal("")).label(name) for name in names),
+        )
+        .select_from(layout.events)
+        .where(_is_last(layout), *_instance_conditions(layout, query))
+        .subquery("last")
     )
     single = (
         sa.select(
@@ -354,8 +357,8 @@ def _last_states(
     tally = tally.group_by(*(single.c[name] for name in names))
     nothing = [sa.null(), sa.null(), sa.null(), sa.literal(0), sa.literal(0), sa.literal(0)]
     tied = sa.select(sa.cast(single.c.instance_id, sa.Text), *nothing).where(single.c.size > 1)
-    rows = connection.execute(sa.union_all(tally, tied)).all()
-    return [row[1:] for row in rows if row[0] is None], [row[0] for row in rows if row[0] is not None]  # type: ignore[misc]
+    rows: Sequence[Any] = connection.execute(sa.union_all(tally, tied)).all()
+    return [row[1:] for row in rows if row[0] is None], [row[0] for row in rows if row[0] is not None]
 
 
 def _tallied(updated_at: sa.ColumnElement[int]) -> tuple[sa.ColumnElement[int], ...]:
@@ -394,7 +397,7 @@ def _light_streams(
     connection: sa.Connection, layout: SqlLayout, instance_ids: Iterable[str]
 ) -> Mapping[str, list[PersistedEvent]]:
     """Events without payloads, by instance, in no order."""
-    seq: sa.ColumnElement[object] = event_extra.c.seq if layout.is_ours else sa.null()
+    seq: sa.ColumnElement[Any] = event_extra.c.seq if layout.is_ours else sa.null()
     select = (
         sa.select(
             *(layout.text(name).label(name) for name in _LIGHT),

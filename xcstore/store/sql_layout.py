@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -21,7 +21,10 @@ from xcstore.store import codec, sql_tables
 from xcstore.store.base import Layout
 from xcstore.store.codec import Redaction
 
-__all__ = ["SqlLayout", "detect_layout", "int64"]
+__all__ = ["AnyRow", "AnySelect", "SqlLayout", "detect_layout", "int64"]
+
+AnySelect = sa.Select[*tuple[Any, ...]]
+AnyRow = sa.Row[*tuple[Any, ...]]
 
 _DOCUMENTED: Final = {"state_before": "state_before", "state_after": "state_after"}
 _SHIPPED: Final = {"state_before": "from_state", "state_after": "to_state"}
@@ -38,8 +41,8 @@ class SqlLayout:
     dialect: str
     events: sa.TableClause
     snapshots: sa.TableClause | None
-    columns: Mapping[str, sa.ColumnClause[object]]
-    """By the model's name: `id`, `instance_id`, `component_name`, `machine_name`, `event_type`, states, `persisted_at`."""
+    columns: Mapping[str, sa.ColumnClause[Any]]
+    """By the model's name, those that queries use: ids, names, type, states, `persisted_at`."""
     nullable: frozenset[str]
     """Model names of those that may be NULL."""
     uuid_ids: bool
@@ -53,7 +56,7 @@ class SqlLayout:
         column = self.columns.get(name)
         if column is None:
             return sa.literal("")
-        text: sa.ColumnElement[str] = sa.cast(column, sa.Text) if self._is_id(name) else column  # type: ignore[assignment]
+        text: sa.ColumnElement[str] = sa.cast(column, sa.Text) if self._is_id(name) else column
         return sa.func.coalesce(text, "") if name in self.nullable else text
 
     def among(self, name: str, values: Sequence[str]) -> sa.ColumnElement[bool]:
@@ -75,13 +78,13 @@ class SqlLayout:
         """The id, comparing by its bytes."""
         column = self.columns["id"]
         if self.dialect == "postgresql" and not self.uuid_ids:  # a uuid compares by its bytes, as its text does
-            return sa.collate(column, "C")  # type: ignore[arg-type]
-        return column  # type: ignore[return-value]
+            return sa.collate(column, "C")
+        return column
 
-    def order(self) -> tuple[sa.ColumnElement[int], sa.ColumnElement[object]]:
+    def order(self) -> tuple[sa.ColumnElement[int], sa.ColumnElement[Any]]:
         """Page order."""
         last = sql_tables.event_extra.c.seq if self.is_ours else self.order_id()
-        return self.columns["persisted_at"], last  # type: ignore[return-value]
+        return self.columns["persisted_at"], last
 
     def source(self) -> sa.FromClause:
         """The events, with what is kept beside them."""
@@ -90,18 +93,18 @@ class SqlLayout:
         extra = sql_tables.event_extra
         return self.events.join(extra, extra.c.event_id == self.columns["id"])
 
-    def event_columns(self) -> list[sa.ColumnElement[object]]:
+    def event_columns(self) -> list[sa.ColumnElement[Any]]:
         """What `event` needs."""
         columns = _readable(self.events)
         if self.is_ours:
             columns += [sql_tables.event_extra.c[name] for name in _ALIASES]
         return columns
 
-    def snapshot_columns(self) -> list[sa.ColumnElement[object]]:
+    def snapshot_columns(self) -> list[sa.ColumnElement[Any]]:
         """What `snapshot` needs."""
         return [] if self.snapshots is None else _readable(self.snapshots)
 
-    def event(self, row: Mapping[str, object], redact: Redaction) -> PersistedEvent:
+    def event(self, row: Mapping[Any, Any], redact: Redaction) -> PersistedEvent:
         if self.name == "shipped":
             return codec.event_from_shipped_row(row, redact=redact)
         if self.name == "ours":
@@ -112,10 +115,10 @@ class SqlLayout:
             return codec.event_from_documented_row(row, extra=extra, redact=redact)
         return codec.event_from_documented_row(row, redact=redact)
 
-    def snapshot(self, row: Mapping[str, object], redact: Redaction) -> InstanceSnapshot:
+    def snapshot(self, row: Mapping[Any, Any], redact: Redaction) -> InstanceSnapshot:
         if self.name == "shipped":
             return codec.snapshot_from_shipped_row(row, redact=redact)
-        return codec.snapshot_from_documented_row(row, extra=row.get("document"), redact=redact)  # type: ignore[arg-type]
+        return codec.snapshot_from_documented_row(row, extra=row.get("document"), redact=redact)
 
     def _is_id(self, name: str) -> bool:
         return self.uuid_ids and name in ("id", "instance_id")
@@ -157,7 +160,9 @@ def detect_layout(connection: sa.Connection, identity: str) -> SqlLayout:
         name="ours" if is_ours else "shipped" if names is _SHIPPED else "documented",
         dialect=connection.dialect.name,
         events=events,
-        snapshots=_table("fsm_snapshots", inspector.get_columns("fsm_snapshots")) if "fsm_snapshots" in tables else None,
+        snapshots=_table("fsm_snapshots", inspector.get_columns("fsm_snapshots"))
+        if "fsm_snapshots" in tables
+        else None,
         columns=columns,
         nullable=frozenset(name for name, column in columns.items() if by_name[column.name]["nullable"]),
         uuid_ids=isinstance(by_name["id"]["type"], sa.Uuid),
@@ -188,13 +193,13 @@ def _table(name: str, described: Iterable[Mapping[str, object]]) -> sa.TableClau
         if isinstance(kind, sa.Uuid):
             columns.append(sa.column(str(column["name"]), postgresql.UUID(as_uuid=False)))
         elif isinstance(kind, kept):
-            columns.append(sa.column(str(column["name"]), kind))
+            columns.append(sa.column(str(column["name"]), kind))  # type: ignore[arg-type]
         else:
             columns.append(sa.column(str(column["name"])))
     return sa.table(name, *columns)
 
 
-def _readable(table: sa.TableClause) -> list[sa.ColumnElement[object]]:
+def _readable(table: sa.TableClause) -> list[sa.ColumnElement[Any]]:
     """The columns, JSON as text: parsed by the driver, a text within could not be told from JSON text."""
     return [sa.cast(c, sa.Text).label(c.name) if isinstance(c.type, sa.JSON) else c for c in table.c]
 

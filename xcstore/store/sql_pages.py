@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from xcstore.errors import QueryError
 from xcstore.store.base import Cursor, EventQuery
 from xcstore.store.cursors import decode_cursor, encode_cursor
-from xcstore.store.sql_layout import SqlLayout, int64
+from xcstore.store.sql_layout import AnySelect, SqlLayout, int64
 
 __all__ = ["Key", "after_key", "conditions", "cursor_of", "key_of", "ordered", "select_events"]
 
@@ -37,14 +39,12 @@ def conditions(layout: SqlLayout, query: EventQuery) -> list[sa.ColumnElement[bo
     return found
 
 
-def select_events(layout: SqlLayout) -> sa.Select[tuple[object, ...]]:
+def select_events(layout: SqlLayout) -> AnySelect:
     """All that makes an event, in no order yet."""
     return sa.select(*layout.event_columns()).select_from(layout.source())
 
 
-def ordered(
-    select: sa.Select[tuple[object, ...]], layout: SqlLayout, *, newest_first: bool
-) -> sa.Select[tuple[object, ...]]:
+def ordered(select: AnySelect, layout: SqlLayout, *, newest_first: bool) -> AnySelect:
     at, last = layout.order()
     return select.order_by(at.desc(), last.desc()) if newest_first else select.order_by(at, last)
 
@@ -71,7 +71,7 @@ def cursor_of(kind: str, key: Key) -> Cursor:
     return encode_cursor(kind, *key)
 
 
-def _literal(layout: SqlLayout, value: int | str) -> sa.ColumnElement[object]:
+def _literal(layout: SqlLayout, value: int | str) -> sa.ColumnElement[Any]:
     if layout.is_ours:
         return sa.literal(value, sa.BigInteger)
     if layout.uuid_ids:

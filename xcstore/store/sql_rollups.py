@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from xcstore.store.base import EventQuery
-from xcstore.store.sql_layout import SqlLayout, int64, is_storable
+from xcstore.store.sql_layout import AnySelect, SqlLayout, int64, is_storable
 from xcstore.store.sql_pages import Key
 from xcstore.store.sql_tables import HOUR_MS, event_counts
 from xcstore.units import DurationMs, EpochMs
@@ -91,11 +91,11 @@ def hours_of_page(
 
 
 def select_within(
-    select: sa.Select[tuple[object, ...]],
+    select: AnySelect,
     layout: SqlLayout,
     hours: Sequence[EpochMs],
     asked: Sequence[sa.ColumnElement[bool]],
-) -> sa.Select[tuple[object, ...]]:
+) -> AnySelect:
     """Events of these hours that are as asked, walked by the index on the time. Hours that touch are one range."""
     ranges: list[tuple[int, int]] = []
     for hour in sorted(hours):
@@ -107,7 +107,9 @@ def select_within(
     first, last = (sa.cast(sa.func.json_extract(part.c.value, f"$[{place}]"), sa.BigInteger) for place in (0, 1))
     select = select.join(part, layout.columns["persisted_at"].between(first, last))
     # A sum is a condition that no index serves: SQLite would take one on a name, which finds more.
-    return select.where(sa.func.min(1, *(sa.cast(condition, sa.Integer) for condition in asked)) == 1) if asked else select
+    return (
+        select.where(sa.func.min(1, *(sa.cast(condition, sa.Integer) for condition in asked)) == 1) if asked else select
+    )
 
 
 def _lesser(left: EpochMs | None, right: int) -> EpochMs:
@@ -116,5 +118,3 @@ def _lesser(left: EpochMs | None, right: int) -> EpochMs:
 
 def _greater(left: EpochMs | None, right: int) -> EpochMs:
     return EpochMs(right if left is None else max(left, right))
-
-

@@ -11,7 +11,8 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -21,7 +22,7 @@ from xcstore.store.base import EventQuery
 from xcstore.store.codec import Redaction
 from xcstore.store.filtering import condition, list_position, number_of
 from xcstore.store.sql_database import SqlDatabase
-from xcstore.store.sql_layout import SqlLayout
+from xcstore.store.sql_layout import AnyRow, SqlLayout
 from xcstore.store.sql_pages import Key, after_key, conditions, ordered, select_events
 from xcstore.units import EpochMs
 
@@ -75,7 +76,7 @@ def search(
         end = None if query.instance_ids else _piece_end(database, layout, query, after, size, newest_first)
         piece = _Piece(layout, query, wide, end, newest_first)
         while True:
-            rows = database.read(lambda connection, piece=piece, after=after: piece.rows(connection, after))
+            rows = database.read(partial(piece.rows, after))
             for row in rows:
                 event = layout.event(row._mapping, redact)
                 if holds(event):
@@ -104,7 +105,7 @@ class _Piece:
     end: EpochMs | None
     newest_first: bool
 
-    def rows(self, connection: sa.Connection, after: Key | None) -> list[sa.Row[tuple[object, ...]]]:
+    def rows(self, after: Key | None, connection: sa.Connection) -> list[AnyRow]:
         at, last = self.layout.order()
         select = select_events(self.layout).add_columns(at.label("key_at"), last.label("key_last"))
         select = select.where(*conditions(self.layout, self.query), self.wide)
@@ -126,14 +127,14 @@ def _piece_end(
         select = select.where(at <= after[0] if newest_first else at >= after[0])
     # The only OFFSET: within an index on the time, and never more than one piece long.
     select = select.order_by(at.desc() if newest_first else at).offset(size).limit(1)
-    return database.read(lambda connection: connection.execute(select).scalar())  # type: ignore[return-value]
+    return database.read(lambda connection: connection.execute(select).scalar())
 
 
 def _times_only(query: EventQuery) -> EventQuery:
     return EventQuery(start=query.start, end=query.end)
 
 
-def _key(row: sa.Row[tuple[object, ...]]) -> Key:
+def _key(row: AnyRow) -> Key:
     last = row._mapping["key_last"]
     return row._mapping["key_at"], last if isinstance(last, int) else str(last)
 
@@ -178,16 +179,12 @@ def _searchable(text: str) -> str:
     return max(runs, key=len, default="")
 
 
-def _escapes(database: SqlDatabase, payload: sa.ColumnElement[object]) -> list[sa.ColumnElement[bool]]:
+def _escapes(database: SqlDatabase, payload: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
     """A text that was stored as it came may hold any character as an escape; JSONB holds none."""
     return [sa.func.instr(payload, "\\u") > 0] if database.dialect == "sqlite" else []
 
 
-def _lowered(
-    database: SqlDatabase, columns: list[sa.ColumnElement[object]], part: str
-) -> list[sa.ColumnElement[bool]]:
+def _lowered(database: SqlDatabase, columns: list[sa.ColumnElement[Any]], part: str) -> list[sa.ColumnElement[bool]]:
     """The two characters beyond ASCII whose lower case holds an ASCII letter: the Kelvin sign and the dotted I."""
     odd = [character for character, letter in (("\u212a", "k"), ("\u0130", "i")) if letter in part]
     return [database.is_like(column, character) for column in columns for character in odd]
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ from xcstore.store.codec import (
 from xcstore.store.cursors import decode_cursor, encode_cursor
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_events import refuse_foreign
-from xcstore.store.sql_layout import SqlLayout, is_storable
+from xcstore.store.sql_layout import AnySelect, SqlLayout, is_storable
 from xcstore.store.sql_tables import definitions, snapshot_history
 
 __all__ = ["SqlDefinitionStore", "SqlSnapshotStore"]
@@ -135,9 +135,9 @@ class SqlSnapshotStore:
         if self._layout.snapshots is None:
             return Page(items=())
         _, column = self._table()
-        order: sa.ColumnElement[object] = column
+        order: sa.ColumnElement[Any] = column
         if self._layout.dialect == "postgresql" and not self._layout.uuid_ids:
-            order = sa.collate(column, "C")  # type: ignore[arg-type,assignment]
+            order = sa.collate(column, "C")
         select = self._latest().order_by(order).limit(limit + 1)
         if last is not None:
             if not self._layout.ids([str(last)]):
@@ -156,11 +156,11 @@ class SqlSnapshotStore:
         select = sa.select(sa.func.count()).select_from(self._layout.snapshots)
         return self._database.read(lambda connection: connection.execute(select).scalar_one())
 
-    def _table(self) -> tuple[sa.TableClause, sa.ColumnClause[object]]:
+    def _table(self) -> tuple[sa.TableClause, sa.ColumnClause[Any]]:
         assert self._layout.snapshots is not None
         return self._layout.snapshots, self._layout.snapshots.c.instance_id
 
-    def _latest(self) -> sa.Select[tuple[object, ...]]:
+    def _latest(self) -> AnySelect:
         _, column = self._table()
         if not self._layout.is_ours:
             return sa.select(*self._layout.snapshot_columns())
@@ -174,11 +174,11 @@ class SqlSnapshotStore:
         )
         return sa.select(*self._layout.snapshot_columns(), document.label("document"))
 
-    def _select(self, select: sa.Select[tuple[object, ...]]) -> list[InstanceSnapshot]:
+    def _select(self, select: AnySelect) -> list[InstanceSnapshot]:
         rows = self._database.read(lambda connection: connection.execute(select).all())
         return [self._decoded(row._mapping) for row in rows]
 
-    def _decoded(self, row: Mapping[str, object]) -> InstanceSnapshot:
+    def _decoded(self, row: Mapping[Any, Any]) -> InstanceSnapshot:
         snapshot = self._layout.snapshot(row, self._redact)
         if row.get("document") is not None and any(getattr(snapshot, name) != row[name] for name in _COMPARED):
             # Another writer replaced the row; the document is of an older snapshot.
@@ -201,7 +201,7 @@ class SqlDefinitionStore:
             "document": json_text(definition.document),
         }
         try:
-            self._database.write(lambda connection: connection.execute(definitions.insert(), row) and None)
+            self._database.write(lambda connection: connection.execute(definitions.insert(), row).close())
         except sa.exc.IntegrityError:
             return  # the hash is present: left as it is
 

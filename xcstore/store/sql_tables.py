@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 __all__ = [
+    "EVENT_COLUMNS",
     "HOUR_MS",
     "SCHEMA_VERSION",
     "create_schema",
@@ -72,6 +73,9 @@ sa.Index("idx_events_component", events.c.component_name)
 sa.Index("idx_events_machine", events.c.machine_name)
 sa.Index("idx_events_timestamp", events.c.persisted_at)
 sa.Index("idx_events_caused_by", events.c.caused_by, postgresql_using="gin").ddl_if(dialect="postgresql")
+
+EVENT_COLUMNS: Final = tuple(column.name for column in events.c if column.name != "created_at")
+"""Those that a writer gives, in order; `codec.event_to_documented_row` has the same."""
 
 snapshots: Final = sa.Table(
     "fsm_snapshots",
@@ -178,7 +182,7 @@ def create_schema(connection: sa.Connection) -> None:
     _metadata.create_all(connection, checkfirst=False)
     if connection.dialect.name == "sqlite":
         _sqlite_metadata.create_all(connection, checkfirst=False)
-        statements = _SQLITE_TRIGGERS
+        statements: tuple[str, ...] = _SQLITE_TRIGGERS
     else:
         statements = _POSTGRESQL_TRIGGERS
     for statement in statements:
@@ -195,15 +199,16 @@ def upsert_snapshot(insert: Any, row: Mapping[str, object]) -> sa.Insert:
     return statement
 
 
-# Our own writers insert the extra row before the event; the trigger adds it for everybody else.
+# A trigger for each row costs more than the row. Where the extra row is there before the event, our bulk writer does
+# all this for many events at once (`sqlite_bulk`), and the trigger stays out of the way.
 # An hour is rounded down, also before 1970, where SQLite's division rounds up.
 _SQLITE_HOUR: Final = f"({{row}}.persisted_at - (({{row}}.persisted_at % {HOUR_MS}) + {HOUR_MS}) % {HOUR_MS})"
 
 _SQLITE_TRIGGERS: Final = (
     f"""
-CREATE TRIGGER fsm_events_added AFTER INSERT ON fsm_events BEGIN
-  INSERT INTO fsm_event_extra (event_id)
-    SELECT new.id WHERE NOT EXISTS (SELECT 1 FROM fsm_event_extra WHERE event_id = new.id);
+CREATE TRIGGER fsm_events_added AFTER INSERT ON fsm_events
+WHEN NOT EXISTS (SELECT 1 FROM fsm_event_extra WHERE event_id = new.id) BEGIN
+  INSERT INTO fsm_event_extra (event_id) VALUES (new.id);
 
   INSERT INTO fsm_event_causes (cause_id, event_id)
     SELECT DISTINCT value, new.id FROM json_each(CASE WHEN json_valid(new.caused_by) THEN new.caused_by ELSE '[]' END)

@@ -16,24 +16,9 @@ from xcstore.store.sql_instances import last_event_id
 from xcstore.store.sql_layout import SqlLayout
 from xcstore.store.sql_tables import event_extra, events
 
-__all__ = ["EVENT_COLUMNS", "append", "append_many"]
+__all__ = ["append", "append_many"]
 
-EVENT_COLUMNS: Final = (
-    "id",
-    "instance_id",
-    "machine_name",
-    "component_name",
-    "event_type",
-    "event_payload",
-    "state_before",
-    "state_after",
-    "persisted_at",
-    "caused_by",
-    "caused",
-    "source_component_name",
-    "target_component_name",
-)
-_BATCH: Final = 10_000
+_BATCH: Final = 20_000
 
 
 def append(database: SqlDatabase, layout: SqlLayout, event: PersistedEvent, expected_last_id: str | None) -> None:
@@ -67,8 +52,11 @@ def append_many(database: SqlDatabase, given: Iterable[PersistedEvent]) -> int:
         seen: set[str] = set()
         remaining = _checked(given, seen)
         while batch := list(islice(remaining, _BATCH)):
-            database.add_extras(connection, [(e.id, event_extra_text(e), e.definition_hash) for e in batch])
-            database.add_events(connection, [tuple(event_to_documented_row(e).values()) for e in batch])
+            database.add_many(
+                connection,
+                [tuple(event_to_documented_row(event).values()) for event in batch],
+                [(event.id, event_extra_text(event), event.definition_hash) for event in batch],
+            )
         return len(seen)
 
     try:

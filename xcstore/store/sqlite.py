@@ -15,14 +15,13 @@ busy timeout, and `synchronous=FULL`, as an event must be durable when `append` 
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -31,8 +30,10 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from xcstore.errors import ReadOnlyStoreError, StoreError, StoreTimeoutError, StoreUnavailableError
 from xcstore.store import sql_tables
 from xcstore.store.sql_arrow import arrow_column
-from xcstore.store.sql_database import SqlDatabase
+from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase
+from xcstore.store.sql_layout import AnySelect
 from xcstore.store.sql_tables import upsert_snapshot
+from xcstore.store.sqlite_bulk import add_many, id_list_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +47,7 @@ _TICK: Final = 20_000
 """Steps of SQLite's machine between two looks at the clock: about a millisecond."""
 _ATTEMPTS: Final = 5
 _ARROW_BATCH: Final = 50_000
+_MAGIC: Final = b"SQLite format 3\0"
 _WAL_BYTES: Final = (2, 2)
 """Of the file's header, at 18 and 19, in WAL mode."""
 
@@ -85,12 +87,16 @@ class SqliteDatabase(SqlDatabase):
                 with self._engine.connect() as connection:
                     raw = _raw(connection)
                     unlocked = raw.files is not None and not raw.files[0]
+                    raw.start_clock(self.statement_timeout_ms)
                     try:
-                        answer = self._run(connection, "BEGIN", work)
+                        with self._cancellable(raw.interrupt):
+                            answer = self._run(connection, "BEGIN", work)
                     except sa.exc.DatabaseError:
                         if unlocked and self._files() != raw.files:
                             continue
                         raise
+                    finally:
+                        raw.stop_clock()
                     if raw.files is not None and raw.files[0]:
                         # While a connection to a WAL is open, its writer cannot remove the files when it leaves.
                         connection.detach()
@@ -102,17 +108,13 @@ class SqliteDatabase(SqlDatabase):
         if self.read_only:
             raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
         with self._translated(), self._engine.connect() as connection:
+            # No clock: a long import is long, and each of its statements is short.
             return self._run(connection, "BEGIN IMMEDIATE", work)
 
     def _run(self, connection: sa.Connection, begin: str, work: Callable[[sa.Connection], T]) -> T:
-        raw = _raw(connection)
-        raw.start_clock(self.statement_timeout_ms)
-        try:
-            with self._cancellable(raw.interrupt), connection.begin():
-                connection.exec_driver_sql(begin)
-                return work(connection)
-        finally:
-            raw.stop_clock()
+        with connection.begin():
+            connection.exec_driver_sql(begin)
+            return work(connection)
 
     # Connections
 
@@ -144,12 +146,13 @@ class SqliteDatabase(SqlDatabase):
         )
         try:
             raw.files = files
-            raw.execute("PRAGMA cache_size=-16000")
             if self.read_only:
+                raw.execute("PRAGMA cache_size=-16000")
                 raw.execute("PRAGMA trusted_schema=OFF")  # our triggers would not run with it; views of others need not
                 raw.execute("PRAGMA query_only=ON")
                 raw.execute("PRAGMA mmap_size=1073741824")
             else:
+                raw.execute("PRAGMA cache_size=-64000")
                 raw.execute("PRAGMA synchronous=FULL")
         except BaseException:
             raw.close()
@@ -161,7 +164,13 @@ class SqliteDatabase(SqlDatabase):
         path = self._path
         if path.is_dir():
             raise StoreUnavailableError(f"{self.identity} is a folder; give the path of a SQLite file")
-        if not path.exists():
+        if path.exists():
+            # SQLite itself takes a short text for an empty database, and writes over it.
+            with self._translated(), open(path, "rb") as file:
+                header = file.read(len(_MAGIC))
+            if header not in (b"", _MAGIC):
+                raise StoreUnavailableError(f"{self.identity} is not a SQLite database")
+        else:
             if self.read_only:
                 raise StoreUnavailableError(f"{self.identity} does not exist; check the path, or import into it first")
             if not path.absolute().parent.is_dir():
@@ -188,6 +197,8 @@ class SqliteDatabase(SqlDatabase):
             yield
         except sa.exc.IntegrityError:
             raise
+        except OSError as error:
+            raise StoreUnavailableError(f"{self.identity} cannot be read: {error.strerror}") from error
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             raise self._translation(str(cause)) from error
@@ -195,7 +206,7 @@ class SqliteDatabase(SqlDatabase):
     def _translation(self, text: str) -> StoreError:
         if text == "interrupted":
             return StoreTimeoutError(
-                f"{self.identity} took longer than {self.statement_timeout_ms / 1000:g} s, or the question was withdrawn"
+                f"{self.identity} took longer than {self.statement_timeout_ms / 1000:g} s, or was withdrawn"
             )
         if "readonly" in text:
             return ReadOnlyStoreError(f"{self.identity} refused to write: {text}")
@@ -215,36 +226,21 @@ class SqliteDatabase(SqlDatabase):
         """Nothing to do: `BEGIN IMMEDIATE` let us in alone."""
 
     def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
-        # Before the event, whose trigger would make one.
-        connection.execute(sql_tables.event_extra.insert(), extra)
-        lists = {name: _list_text(row[name]) for name in ("caused_by", "caused")}
+        lists = {name: id_list_text(row[name]) for name in ("caused_by", "caused")}
         connection.execute(sql_tables.events.insert(), {**row, **lists})
+        # Its trigger has made the extra row.
+        beside = sql_tables.event_extra
+        connection.execute(beside.update().where(beside.c.event_id == extra["event_id"]), extra)
 
-    def add_events(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
-        marks = ", ".join("?" * 13)
-        self._insert_many(
-            connection,
-            "INSERT INTO fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload,"
-            " state_before, state_after, persisted_at, caused_by, caused, source_component_name, target_component_name)"
-            f" VALUES ({marks})",
-            ((*row[:9], _list_text(row[9]), _list_text(row[10]), *row[11:]) for row in rows),
-        )
-
-    def add_extras(self, connection: sa.Connection, rows: Iterable[Sequence[object]]) -> None:
-        self._insert_many(
-            connection, "INSERT INTO fsm_event_extra (event_id, original, definition_hash) VALUES (?, ?, ?)", rows
-        )
-
-    def _insert_many(self, connection: sa.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        cursor = connection.connection.cursor()
+    def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:
         try:
-            cursor.executemany(statement, rows)
+            add_many(_raw(connection), rows, extras)
         except sqlite3.Error as error:  # not wrapped on this road
-            raise sa.exc.DBAPIError.instance(statement, None, error, sqlite3.Error) from error
-        finally:
-            cursor.close()
+            raise sa.exc.DBAPIError.instance("", None, error, sqlite3.Error) from error
 
-    def fetch_arrow(self, select: sa.Select[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+    # Reading
+
+    def fetch_arrow(self, select: AnySelect, schema: pa.Schema) -> pa.Table:
         import pyarrow as pa
 
         def fetch(connection: sa.Connection) -> list[pa.RecordBatch]:
@@ -252,7 +248,7 @@ class SqliteDatabase(SqlDatabase):
             parameters = compiled.construct_params()
             cursor = connection.connection.cursor()
             try:
-                cursor.execute(str(compiled), [parameters[name] for name in compiled.positiontup or ()])  # type: ignore[attr-defined]
+                cursor.execute(str(compiled), [parameters[name] for name in compiled.positiontup or ()])
                 batches = []
                 while rows := cursor.fetchmany(_ARROW_BATCH):
                     columns = zip(*rows, strict=True)
@@ -267,7 +263,7 @@ class SqliteDatabase(SqlDatabase):
     def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
         connection.execute(upsert_snapshot(sqlite_insert(sql_tables.snapshots), row))
 
-    def is_like(self, haystack: sa.ColumnElement[object], needle: str) -> sa.ColumnElement[bool]:
+    def is_like(self, haystack: sa.ColumnElement[Any], needle: str) -> sa.ColumnElement[bool]:
         # LIKE ignores the case of ASCII letters in SQLite; lower() on both sides would only take longer.
         return haystack.like(f"%{_escaped(needle)}%", escape="\\")
 
@@ -297,10 +293,5 @@ def _raw(connection: sa.Connection) -> _Connection:
     return cast(_Connection, connection.connection.dbapi_connection)
 
 
-def _list_text(ids: object) -> str:
-    return json.dumps(ids, separators=(",", ":"), ensure_ascii=False) if ids else "[]"
-
-
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-

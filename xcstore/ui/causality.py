@@ -110,7 +110,7 @@ def heading(view: CausalityView) -> None:
         )
     with right:
         st.code(visible_text(event.id), language=None)
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             st.button("Other events", key="causality-other", type="tertiary", on_click=recentre, args=(None,))
             widgets.link("events", "Whole event", event=event.id)
             widgets.link(
@@ -120,7 +120,7 @@ def heading(view: CausalityView) -> None:
 
 def trust(view: CausalityView) -> None:
     """How far the links can be believed."""
-    if queries.records_true_causes(loading.stores().events.layout):
+    if view.true_causes:
         st.caption("Links are causes as the runtime recorded them.")
     else:
         st.caption(

@@ -88,8 +88,9 @@ def _instance_ids() -> tuple[str, ...]:
 
 def _times(time_range: tuple[EpochMs, EpochMs] | None) -> tuple[EpochMs | None, EpochMs | None]:
     start, end = state.moment("from"), state.moment("to")
-    label = "any time" if start is None and end is None else "set"
-    with st.popover(f"Time: {label}", width="stretch", key="events-time"):
+    ends = (written_moment(moment, state.zone()) or "…" for moment in (start, end))
+    label = "Any time" if start is None and end is None else " – ".join(ends)
+    with st.popover(label, width="stretch", key="events-time"):
         start = _moment("From", "events-from", "from", start)
         end = _moment("To", "events-to", "to", end)
         st.caption("Both ends included. 2026-01-31, or 2026-01-31 12:00:05.250, in the chosen time zone.")

@@ -29,7 +29,7 @@ def box(title: str) -> None:
             "Find an event, an instance, or a business key",
             "shell-search",
             "q",
-            placeholder="Find an event id, an instance id, or a business key such as ORD-123",
+            placeholder="Find an event id, an instance id, or a business key such as ORD-00042",
             label_visibility="collapsed",
         )
     if text:
@@ -110,6 +110,7 @@ def _instances(pages: Sequence[search.Mentions], known: set[str], text: str) -> 
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(shown) > _SHOWN:
             st.caption(f"shown {_SHOWN} of {len(shown)} instances", width="content")
+        widgets.link("causality", "Everything it touched, in one picture", key=text)
         widgets.link("events", "All these events, as a list", text=text)
 
 

@@ -1,4 +1,4 @@
-"""The parts of the Instances page: the list, and one instance."""
+"""The parts of the Instances page that show one instance."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ import streamlit as st
 from xcstore.analysis.context import parse_path
 from xcstore.errors import NotFoundError, QueryError
 from xcstore.queries import instances as queries
-from xcstore.queries import overview
-from xcstore.queries.causality import records_true_causes
 from xcstore.queries.machines import stays_of
 from xcstore.render.labels import markdown_escape, short_id, visible_text
 from xcstore.render.timeline import draw_timeline
-from xcstore.store.base import InstanceQuery
-from xcstore.ui import loading, paging, state, tables, viewer, widgets
-from xcstore.units import EpochMs
+from xcstore.ui import loading, state, tables, viewer, widgets
+from xcstore.ui.instance_list import PANEL, open_instance
+from xcstore.views import instance_events, instance_list, machines
 from xcstore.views import instances as views
-from xcstore.views import machines
-from xcstore.views.events import moment_in, written_moment
 
-__all__ = ["show_list", "show_one"]
+__all__ = ["show_one"]
 
-PAGE_SIZE = 100
 MOVES, EVENTS, FIELD, SNAPSHOTS, CHILDREN = (
     "What would move it on",
     "Events",
@@ -32,37 +27,6 @@ MOVES, EVENTS, FIELD, SNAPSHOTS, CHILDREN = (
     "Snapshots",
     "Instances it created",
 )
-_TABS = "instances-panel"
-STATUS_HELP = "Told by the state: as the definition types it, else by whether instances were seen to leave it."
-
-
-def show_list() -> None:
-    """Filters, counts, and a page of instances; a row opens it."""
-    find_machine = loading.catalog().find_machine
-    everything = loading.ask(queries.instance_counts, InstanceQuery(components=state.components()))
-    if not everything:
-        if loading.ask(queries.newest) is None:
-            widgets.empty_store()
-        else:
-            st.info("No instance belongs to the components that are chosen in the sidebar.")
-        return
-    known = all(find_machine(count.component_name, count.machine_name) for count in everything)
-    # Only where a definition is missing does it matter which states were seen to be left.
-    left = frozenset() if known else views.left_states(loading.ask(overview.flows, state.components()))
-    query, only = _filters(views.filter_options(everything, find_machine, left))
-    counts = loading.ask(queries.instance_counts, query)
-    place = paging.current("instances-page", (loading.store_name(), query, only))
-    page = loading.ask(queries.instance_page, query, only=only, after=place.after, limit=PAGE_SIZE)
-    view = views.build_list(
-        page, counts, find_machine, left=left, only=only, before=place.before, now=loading.now(), zone=state.zone()
-    )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(view.summary)
-        paging.buttons("instances-page", place, len(view.rows), page.next, newer="Newer", older="Older")
-    if not view.rows:
-        st.info("No instance fits these filters.")
-        return
-    tables.pick(view.rows, view.ids, key="instances-list", alt="Instances, latest first", on_pick=_open, height=36 * 18)
 
 
 def show_one(instance_id: str) -> None:
@@ -72,14 +36,17 @@ def show_one(instance_id: str) -> None:
         found = loading.ask(queries.instance_history, instance_id, max_events=limit)
     except NotFoundError as error:
         st.warning(markdown_escape(str(error), 1_000))
-        st.button("← All instances", key="instances-all", type="tertiary", on_click=_open, args=(None,))
+        st.button("← All instances", key="instances-all", type="tertiary", on_click=open_instance, args=(None,))
         return
     summary = found.summary
     catalog = loading.catalog()
     machine = catalog.find_machine(summary.component_name, summary.machine_name)
-    leaving = loading.ask(queries.leaving, summary.component_name, summary.machine_name, summary.state)
+    # Only an instance that goes on is compared with how others of its machine went on.
+    ended = catalog.is_terminal(summary.component_name, summary.machine_name, summary.state)
+    kind = (summary.component_name, summary.machine_name)
+    leaving = () if ended else loading.ask(queries.leaving, *kind, summary.state)
+    stays = None if ended else loading.ask(stays_of, *kind)
     zone, now = state.zone(), loading.now()
-    stays = loading.ask(stays_of, summary.component_name, summary.machine_name)
     as_of = loading.ask(queries.newest)
     view = views.build(
         found,
@@ -98,55 +65,6 @@ def show_one(instance_id: str) -> None:
     selected = state.text("event") or summary.last_event_id
     _pictures(view, selected)
     _details(view, selected)
-
-
-def _filters(options: views.FilterOptions) -> tuple[InstanceQuery, tuple[tuple[str, str, str], ...] | None]:
-    """What to ask for, and what to keep of it."""
-    one, two, three, four = st.columns(4)
-    with one:
-        machines_chosen = widgets.choices("Machine", "instances-machine", "machine", options.machines)
-    with two:
-        states_chosen = widgets.choices("State now", "instances-state", "state", options.states)
-    with three:
-        statuses = widgets.choices("Status", "instances-status", "status", options.statuses, help=STATUS_HELP)
-    with four:
-        prefix = widgets.line(
-            "Id starts with", "instances-prefix", "prefix", help="To find a business key, use the search box above."
-        )
-    five, six, _ = st.columns([1, 1, 2])
-    with five:
-        start = _moment("Last event from", "instances-from", "from")
-    with six:
-        end = _moment("Last event until", "instances-to", "to")
-    only = options.with_status(statuses, machines_chosen, states_chosen)
-    query = InstanceQuery(
-        components=state.components(),
-        machines=machines_chosen,
-        # The states of the statuses asked for: the database then leaves out most of what is not kept.
-        states=tuple(dict.fromkeys(key[2] for key in only)) if only else states_chosen,
-        id_prefix=prefix,
-        updated_from=start,
-        updated_to=end,
-    )
-    return query, only
-
-
-def _moment(label: str, key: str, param: str) -> EpochMs | None:
-    zone, address = state.zone(), state.moment(param)
-    written = written_moment(address, zone)
-    state.sync(key, (address, str(zone)), written)
-    typed = (st.text_input(label, key=key, placeholder="any time, or 2026-01-31 12:00") or "").strip()
-    found = address if typed == written else moment_in(typed, zone)
-    if typed and found is None:
-        st.warning("Not a time that can be read; it was ignored.")
-    state.put(**{param: state.to_text(found)})
-    state.synced(key, (found, str(zone)))
-    return found
-
-
-def _open(instance_id: str | None) -> None:
-    st.session_state.pop(_TABS, None)
-    state.put(instance=instance_id, event=None, field=None, events=None)
 
 
 def _select(event_id: str) -> None:
@@ -172,7 +90,7 @@ def _older(view: views.InstanceView, limit: int) -> None:
 def _header(view: views.InstanceView) -> None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
-        st.button("← All instances", key="instances-all", type="tertiary", on_click=_open, args=(None,))
+        st.button("← All instances", key="instances-all", type="tertiary", on_click=open_instance, args=(None,))
         st.subheader(markdown_escape(view.title), anchor=False)
         st.text(f"{view.status} · since {view.since}\n{view.status_why}")
     with right:
@@ -208,7 +126,11 @@ def _pictures(view: views.InstanceView, selected: str) -> None:
     left, right = st.columns([3, 2])
     with left:
         pressed = viewer.diagram(
-            view.diagram, key="instances-diagram", label="States and the path that was taken", height=520
+            view.diagram,
+            key="instances-diagram",
+            label="States and the path that was taken",
+            selected=view.element_of(selected),
+            height=520,
         )
         target = machines.picked(pressed, view.arrows)
         if target is not None:
@@ -223,7 +145,7 @@ def _pictures(view: views.InstanceView, selected: str) -> None:
 
 
 def _event(view: views.InstanceView, selected: str) -> None:
-    shown = views.event_view(view, selected, zone=state.zone())
+    shown = instance_events.event_view(view, selected, zone=state.zone())
     if shown is None:
         st.info(f"Event {markdown_escape(selected, 80)} is not among the loaded events of this instance.")
         return
@@ -249,6 +171,7 @@ def _event(view: views.InstanceView, selected: str) -> None:
                 key="instances-changes",
                 alt="Fields this event changed",
                 on_pick=_follow,
+                selected=state.text("field"),
             )
             st.caption("Select a field to see every event that set it.")
         else:
@@ -263,7 +186,7 @@ def _event(view: views.InstanceView, selected: str) -> None:
 
 
 def _follow(path: str) -> None:
-    st.session_state[_TABS] = FIELD
+    st.session_state[PANEL] = FIELD
     state.put(field=path)
 
 
@@ -271,8 +194,8 @@ def _details(view: views.InstanceView, selected: str) -> None:
     st.caption(markdown_escape(view.values_note, 500))
     first = FIELD if state.text("field") else EVENTS if view.ended else MOVES
     # The value is kept through reruns, so that a field picked elsewhere on the page can open its panel.
-    st.session_state.setdefault(_TABS, first)
-    panels = st.tabs([MOVES, EVENTS, FIELD, SNAPSHOTS, CHILDREN], key=_TABS, on_change="rerun")
+    st.session_state.setdefault(PANEL, first)
+    panels = st.tabs([MOVES, EVENTS, FIELD, SNAPSHOTS, CHILDREN], key=PANEL, on_change="rerun")
     draw: tuple[Callable[[], None], ...] = (
         partial(_moves, view),
         partial(_events, view, selected),
@@ -316,20 +239,20 @@ def _in_motion(view: views.InstanceView) -> None:
         return
     st.caption(
         "Instances that entering this state set in motion, by recorded links"
-        + ("" if records_true_causes(loading.stores().events.layout) else ", which may be wrong in this store")
+        + ("" if view.true_causes else ", which may be wrong here")
         + ". Select a row to open one."
     )
     find_machine = loading.catalog().find_machine
-    rows, ids = views.motion_rows(found, find_machine, now=loading.now(), zone=state.zone())
-    tables.pick(rows, ids, key="instances-motion", alt="Instances set in motion", on_pick=_open)
+    rows, ids = instance_list.motion_rows(found, find_machine, now=loading.now(), zone=state.zone())
+    tables.pick(rows, ids, key="instances-motion", alt="Instances set in motion", on_pick=open_instance)
 
 
 def _events(view: views.InstanceView, selected: str) -> None:
-    pages = max(1, -(-len(view.steps) // views.WINDOW))
-    number = views.page_of(view, selected)
+    pages = max(1, -(-len(view.steps) // instance_events.WINDOW))
+    number = instance_events.page_of(view, selected)
     if pages > 1:
         number = st.pagination(pages, default=number, key=f"instances-page-{selected}")
-    rows, ids = views.event_rows(view, zone=state.zone(), selected=selected, page=number)
+    rows, ids = instance_events.event_rows(view, zone=state.zone(), selected=selected, page=number)
     tables.pick(rows, ids, key="instances-events", alt="Events, newest first", on_pick=_select, selected=selected)
     if pages > 1:
         st.caption(f"{len(rows):,} of {len(view.steps):,} loaded events, newest first")
@@ -350,15 +273,22 @@ def _field(view: views.InstanceView, selected: str) -> None:
     if not chosen:
         return
     try:
-        sets = views.field_sets(view, parse_path(chosen))
+        sets = instance_events.field_sets(view, parse_path(chosen))
     except QueryError as error:
         st.warning(markdown_escape(str(error), 500))
         return
-    rows, ids = views.field_rows(sets, zone=state.zone())
+    rows, ids = instance_events.field_rows(sets, zone=state.zone())
     if not rows:
         st.caption("No loaded event set this field.")
         return
-    st.caption("Every event that set it, newest first. Select a row to see that event above.")
+    shown = (
+        f"The newest {len(rows):,} of {len(sets):,} events that set it"
+        if len(rows) < len(sets)
+        else "Every event that set it"
+    )
+    if view.older:
+        shown += f", among the loaded {len(view.steps):,} events"
+    st.caption(f"{shown}, newest first. Select a row to see that event above.")
     tables.pick(rows, ids, key="instances-sets", alt=f"Events that set {chosen}", on_pick=_select, selected=selected)
 
 

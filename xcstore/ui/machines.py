@@ -7,20 +7,23 @@ from collections.abc import Sequence
 import streamlit as st
 
 from xcstore.model.catalog import Catalog
-from xcstore.queries.machines import MachineName
 from xcstore.render.labels import count_text, markdown_escape, visible_text
+from xcstore.store.base import StateCount
 from xcstore.ui import state, widgets
-from xcstore.views.machines import MachineView, Picked
+from xcstore.views.machines import MachineView, Picked, element_id
 
-__all__ = ["differences", "picker", "selection"]
+__all__ = ["differences", "picker", "selected", "selection"]
 
 MAX_LISTED = 100
 
 
-def picker(seen: Sequence[MachineName], catalog: Catalog) -> tuple[str, str] | None:
+def picker(seen: Sequence[StateCount], catalog: Catalog) -> tuple[str, str] | None:
     """Component and machine to show, kept in the address; None where there is none to pick."""
     limited = state.components()
-    counts = {(name.component, name.machine): name.events for name in seen}
+    counts: dict[tuple[str, str], int] = {}
+    for row in seen:
+        name = (row.component_name, row.machine_name)
+        counts[name] = counts.get(name, 0) + row.count
     for component in catalog.components:
         for machine in component.machines:
             counts.setdefault((component.name, machine.name), 0)
@@ -43,15 +46,21 @@ def picker(seen: Sequence[MachineName], catalog: Catalog) -> tuple[str, str] | N
     return chosen
 
 
-def _option(name: tuple[str, str], events: int) -> str:
+def _option(name: tuple[str, str], instances: int) -> str:
     component, machine = (visible_text(part, 80) for part in name)
-    return f"{component or state.NONE} · {machine} · {count_text(events, 'event')}"
+    return f"{component or state.NONE} · {machine} · {count_text(instances, 'instance')}"
+
+
+def selected(view: MachineView) -> str | None:
+    """What the address says was clicked, as the id of an element of the diagram."""
+    return element_id(view.arrows, state=state.text("state"), key=state.texts("arrow"))
 
 
 def selection(component: str, machine: str, clicked: Picked | None, view: MachineView) -> None:
     """What was clicked, with ways on; it stays until something else is clicked."""
     if clicked is not None:
         state.put(state=clicked.state, arrow=clicked.arrow.key if clicked.arrow else None)
+        st.rerun()  # the diagram above shows what is selected
     name, key = state.text("state"), state.texts("arrow")
     arrow = next((arrow for arrow in view.arrows if arrow.key == key), None)
     row = next((row for known, row in zip(view.states, view.state_rows, strict=True) if known == name), None)
@@ -72,8 +81,9 @@ def selection(component: str, machine: str, clicked: Picked | None, view: Machin
             )
         elif row is not None:
             st.markdown(f"**{markdown_escape(row['state'], 80)}**")
-            for field in ("type", "instances now", "events to here", "median stay", "95 % under", "stays measured"):
-                st.text(f"{field}: {row[field]}")
+            with st.container(gap=None):
+                for field in ("type", "instances now", "times entered", "median stay", "95 % under", "stays measured"):
+                    st.text(f"{field}: {row[field]}")
             widgets.link("instances", "Instances in this state now", component=where, machine=machine, state=name)
             widgets.link("events", "Events that led here", component=where, machine=machine, state=name)
         else:
@@ -88,7 +98,8 @@ def differences(view: MachineView) -> None:
     ):
         if items:
             with st.expander(f"{title} ({len(items)})", expanded=len(items) <= 6):
-                for item in items[:MAX_LISTED]:
-                    st.text(visible_text(item, 200))
+                with st.container(gap="xsmall"):
+                    for item in items[:MAX_LISTED]:
+                        st.text(visible_text(item, 200))
                 if len(items) > MAX_LISTED:
                     st.caption(f"shown {MAX_LISTED} of {len(items):,}; the tables have all of them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from xcstore.queries.overview import Activity, OddSample, Waiting
 from xcstore.render import charts
@@ -12,21 +13,18 @@ from xcstore.ui import state, widgets
 from xcstore.units import EpochMs
 from xcstore.views import overview as views
 
-__all__ = ["activity", "attention", "headline", "machines"]
+__all__ = ["activity", "attention", "headline", "machines", "stuck_number"]
 
 
-def headline(view: views.Overview, waiting: Waiting, odd: OddSample, asked: EpochMs) -> None:
-    """The numbers at the top, each with what it means."""
+def headline(view: views.Overview, odd: OddSample, asked: EpochMs) -> DeltaGenerator:
+    """The numbers at the top, each with what it means; gives the place of `stuck_number`."""
     numbers = view.headline
     with st.grid(min_column_width=92, gap="small"):
         st.metric("Events", f"{numbers.events:,}")
         st.metric("Instances", f"{numbers.instances:,}")
         _status("active", numbers.active, "In a state with a way on: declared so, or seen to be left")
-        st.metric(
-            STATUSES["stuck"].text,
-            views.stuck_text(waiting),
-            help="Active, and waiting for longer than the state normally lasts; the list below says by which rule",
-        )
+        stuck_at = st.empty()
+        stuck_at.metric(STATUSES["stuck"].text, "…")
         _status("completed", numbers.completed, "In a final state of the definition")
         _status("error", numbers.error, "In an error state of the definition")
         if numbers.unknown:
@@ -36,6 +34,16 @@ def headline(view: views.Overview, waiting: Waiting, odd: OddSample, asked: Epoc
     if odd.odd:
         note += f" · ▲ {views.odd_text(odd, numbers.events)} are stored in an odd form"
     st.caption(note)
+    return stuck_at
+
+
+def stuck_number(place: DeltaGenerator, waiting: Waiting) -> None:
+    """How many instances are stuck."""
+    place.metric(
+        STATUSES["stuck"].text,
+        views.stuck_text(waiting),
+        help="Active, and waiting for longer than the state normally lasts; the list below says by which rule",
+    )
 
 
 def _status(name: str, count: int, meaning: str) -> None:
@@ -117,7 +125,13 @@ def activity(found: Activity) -> None:
         key="overview-activity",
         alt="Events over time, stacked by component",
     )
-    st.caption(f"one bar: {duration_text(found.bucket_ms)}")
+    with st.expander(f"One bar is {duration_text(found.bucket_ms)}: the numbers as a table"):
+        st.dataframe(
+            views.activity_table(found, state.zone()),
+            key="overview-activity-table",
+            hide_index=True,
+            alt="Events over time by component",
+        )
 
 
 def machines(view: views.Overview, waiting: Waiting) -> None:

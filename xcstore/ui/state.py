@@ -7,14 +7,15 @@ Anybody can write anything into an address. A value that cannot be right is left
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final
 from unicodedata import category
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from xcstore.units import EpochMs, from_utc, to_utc
+from xcstore.units import EpochMs, to_utc
+from xcstore.views.events import moment_in
 
 __all__ = [
     "NONE",
@@ -129,14 +130,7 @@ def to_text(value: EpochMs | None) -> str:
 
 def from_text(value: str) -> EpochMs | None:
     """The time that `to_text`, or a person, wrote; None where it is none. Without a zone it is UTC."""
-    stripped = value.strip()
-    if stripped.lstrip("-").isascii() and stripped.lstrip("-").isdigit() and 5 <= len(stripped) <= 16:
-        return EpochMs(int(stripped))
-    try:
-        found = datetime.fromisoformat(stripped)
-        return from_utc(found if found.tzinfo else found.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        return None
+    return moment_in(value.strip(), UTC)
 
 
 def zone_name() -> str:

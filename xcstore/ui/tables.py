@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-__all__ = ["pick", "show"]
+__all__ = ["ROW", "pick", "show"]
 
 ROW: Final = 30
 """Height of a row in px, as on every page."""
@@ -23,7 +23,8 @@ WIDTHS: Final[Mapping[str, int]] = {
     "step": 50,
     "is": 150,
     "doubts": 320,
-    "due": 330,
+    "due": 300,
+    "sent by": 300,
     "taken": 220,
 }
 """Columns that would take too much room by themselves: ids say enough with their beginning, the rest is copyable."""

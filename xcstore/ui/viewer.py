@@ -60,7 +60,7 @@ def svg_viewer(
     ids : mapping
         Id of an SVG element -> own id. Only these elements can be clicked and reached by keyboard.
     height : int, optional
-        The most it may take in px, legend and tools included (600); less where the picture needs less.
+        The most it may take in px, legend and tools included (680); less where the picture needs less.
     selected : str, optional
         Own id to highlight.
     fit : {'contain', 'width'}
@@ -103,7 +103,7 @@ def show(
     fit: Fit = "contain",
     name: str = "picture",
 ) -> str | None:
-    """Show a finished drawing, as high as it needs to be and at most `height` px (600)."""
+    """Show a finished drawing, as high as it needs to be and at most `height` px (680)."""
     return svg_viewer(
         drawing.svg,
         key=key,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from xcstore.analysis.causality import CausalGraph, Link, causal_graph
+from xcstore.queries.causality import records_true_causes
 from xcstore.render.diagram import Diagram, Edge, Node
 from xcstore.render.labels import count_text, duration_text, moment_text, short_id, visible_text
 from xcstore.render.theme import PROVENANCES, accents, find_look
@@ -41,6 +42,8 @@ class CausalityView:
     """Effect of each row of `links`."""
     warnings: tuple[str, ...] = ()
     doubtful: int = 0
+    true_causes: bool = False
+    """Whether a runtime wrote all these events that is known to record true causes."""
 
 
 def build(trace: Trace, *, zone: tzinfo, group_by: Grouping = "machine") -> CausalityView:
@@ -64,6 +67,7 @@ def build(trace: Trace, *, zone: tzinfo, group_by: Grouping = "machine") -> Caus
         link_events=tuple(link.effect_id for link in graph.links),
         warnings=_warnings(graph, doubtful),
         doubtful=doubtful,
+        true_causes=records_true_causes(trace.events),
     )
 
 
@@ -144,7 +148,6 @@ def _group(event: PersistedEvent, group_by: Grouping) -> str:
 def _tooltip(event: PersistedEvent, graph: CausalGraph, depths: Mapping[str, int], *, zone: tzinfo) -> str:
     return "\n".join(
         [
-            f"{event.state_before or '(new)'} → {event.state_after}",
             f"{event.component_name or '(no component)'} · {event.machine_name}",
             f"instance {event.instance_id}",
             moment_text(event.persisted_at, zone, millis=True),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from xcstore.model.definition import StateMachine
     from xcstore.queries.correlation import Correlation, Participant
+    from xcstore.units import EpochMs
 
 __all__ = ["CorrelationView", "build"]
 
@@ -41,8 +42,8 @@ class CorrelationView:
     """Event of each row of `events`."""
 
 
-def build(found: Correlation, find_machine: FindMachine, *, zone: tzinfo) -> CorrelationView:
-    """The view of what was found; empty rows where nothing was."""
+def build(found: Correlation, find_machine: FindMachine, *, now: EpochMs, zone: tzinfo) -> CorrelationView:
+    """The view of what was found; empty rows where nothing was. What has not ended is drawn up to `now`."""
     lanes = {p.instance_id: _lane(p) for p in found.participants}
     machines = {p.instance_id: find_machine(p.component_name, p.machine_name) for p in found.participants}
     every = sorted(
@@ -52,7 +53,7 @@ def build(found: Correlation, find_machine: FindMachine, *, zone: tzinfo) -> Cor
     return CorrelationView(
         summary=_summary(found),
         notes=_notes(found, zone),
-        timeline=_timeline(found, lanes, machines),
+        timeline=_timeline(found, lanes, machines, now),
         instances=tuple(_instance_row(p, machines[p.instance_id], zone) for p in found.participants),
         instance_ids=tuple(p.instance_id for p in found.participants),
         events=tuple(
@@ -108,20 +109,28 @@ def _notes(found: Correlation, zone: tzinfo) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _timeline(found: Correlation, lanes: dict[str, str], machines: dict[str, StateMachine | None]) -> Timeline:
+def _timeline(
+    found: Correlation, lanes: dict[str, str], machines: dict[str, StateMachine | None], now: EpochMs
+) -> Timeline:
     colours = accents(p.component_name for p in found.participants)
     intervals, points = [], []
+    going_on = False
     for p in found.participants:
+        machine = machines[p.instance_id]
+        active = p.belongs and lifecycle(p.events[-1].state_after, machine=machine).status == "active"
+        going_on = going_on or active
         for stay in state_history(p.events).intervals if p.belongs else ():
+            last = None if active and stay.end == "open" else stay.last_seen_at
             intervals.append(
                 Interval(
                     lane=lanes[p.instance_id],
                     state=stay.state,
                     start_ms=stay.entered_at,
-                    end_ms=stay.last_seen_at if stay.end != "left" else stay.left_at,
-                    kind=state_kind(machines[p.instance_id], stay.state),
+                    end_ms=stay.left_at if stay.end == "left" else last,
+                    kind=state_kind(machine, stay.state),
                     id=stay.entered_by,
                     accent=colours[p.component_name],
+                    group=p.component_name,
                     tooltip=f"{p.component_name} · {p.machine_name}",
                 )
             )
@@ -139,6 +148,7 @@ def _timeline(found: Correlation, lanes: dict[str, str], machines: dict[str, Sta
         lanes=tuple(lanes.values()),
         intervals=tuple(intervals),
         points=tuple(points),
+        now_ms=now if going_on else None,
         links=tuple(Link(source=cause, target=effect) for cause, effect in found.links),
         name=f"everything that {found.key} touched",
     )

@@ -184,8 +184,8 @@ def written_moment(moment: EpochMs | None, zone: tzinfo) -> str:
 def moment_in(text: str, zone: tzinfo) -> EpochMs | None:
     """The time that a person wrote: ISO 8601, in `zone` where it names none, or epoch milliseconds."""
     digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdecimal() and 9 <= len(digits) <= 16:
-        return EpochMs(int(text))
+    if digits.isascii() and digits.isdecimal() and 9 <= len(digits) <= 19:
+        return EpochMs(int(text)) if abs(int(text)) < 2**63 else None  # beyond that no store has a place for it
     try:
         found = datetime.fromisoformat(text)
         return from_utc(found if found.tzinfo else found.replace(tzinfo=zone))

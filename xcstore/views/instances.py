@@ -1,70 +1,45 @@
-"""The list of instances, and everything about one of them, as rows and pictures."""
+"""Everything about one instance, as facts, pictures and rows."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from xcstore.analysis.context import Change, ContextStep, FieldSet, diff, field_history, fold, leaf_paths, path_text
+from xcstore.analysis.context import (
+    ContextStep,
+    fold,
+    leaf_paths,
+    path_text,
+)
 from xcstore.analysis.intervals import StateHistory, state_history, visits
 from xcstore.analysis.lifecycle import Lifecycle, ObservedMachine, lifecycle, moves, observed_machine
 from xcstore.analysis.snapshots import SnapshotFacts, compare_snapshot
 from xcstore.model.history import CREATION
+from xcstore.queries.causality import records_true_causes
 from xcstore.render.labels import ago_text, count_text, duration_text, moment_text, short_id, visible_text
 from xcstore.render.theme import STATUSES, find_look
 from xcstore.render.timeline import Interval, Point, Snapshot, Timeline
 from xcstore.units import EpochMs
-from xcstore.views.machines import Arrow, arrows, state_diagram, state_kind, state_text
+from xcstore.views.instance_events import change_rows
+from xcstore.views.machines import Arrow, arrows, element_id, state_diagram, state_kind, state_text
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from xcstore.model.definition import Component, StateMachine
-    from xcstore.model.history import InstanceSnapshot, PersistedEvent
-    from xcstore.queries.instances import InstanceHistory, InstancePage
+    from xcstore.model.history import PersistedEvent
+    from xcstore.queries.instances import InstanceHistory
     from xcstore.queries.machines import Stays
     from xcstore.render.diagram import Diagram
-    from xcstore.store.base import Count, InstanceSummary, StateCount
+    from xcstore.store.base import InstanceSummary
 
-__all__ = [
-    "EventView",
-    "FilterOptions",
-    "FindMachine",
-    "InstanceView",
-    "ListView",
-    "build",
-    "build_list",
-    "event_rows",
-    "event_view",
-    "field_rows",
-    "field_sets",
-    "filter_options",
-    "left_states",
-    "motion_rows",
-    "page_of",
-]
+__all__ = ["InstanceView", "Parent", "build"]
 
 Row = dict[str, object]
-FindMachine = Callable[[str, str], "StateMachine | None"]
 
-WINDOW = 200
-"""Rows of the event table that are shown at a time."""
 MAX_STAYS = 400
 """Stays in the timeline: more cannot be told apart."""
-MAX_JSON = 100_000
-"""Characters of a document that are shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListView:
-    """One page of the list."""
-
-    rows: tuple[Row, ...] = field(hash=False)
-    ids: tuple[str, ...]
-    """Instance of each row."""
-    summary: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +88,16 @@ class InstanceView:
     paths: tuple[str, ...] = ()
     """Fields that the instance ever held."""
     ended: bool = False
+    true_causes: bool = False
+    """Whether a runtime wrote all its events that is known to record true causes."""
+
+    def element_of(self, event_id: str) -> str | None:
+        """What the event is in the diagram: its transition, or for a creation the state it led to."""
+        event = next((step.event for step in self.steps if step.event.id == event_id), None)
+        if event is None:
+            return None
+        key = (event.state_before, event.event_type, event.state_after)
+        return element_id(self.arrows, state=event.state_after, key=key)
 
     def last_event(self, *, state: str = "", key: tuple[str, str, str] | None = None) -> str | None:
         """The last loaded event that led to `state` from elsewhere, or that took the transition `key`."""
@@ -123,132 +108,6 @@ class InstanceView:
             if state and event.state_after == state and event.state_before != state:
                 return event.id
         return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventView:
-    """One event of an instance, and what it did to the values."""
-
-    event: PersistedEvent
-    heading: str
-    position: str
-    previous_id: str | None
-    next_id: str | None
-    values: str
-    """JSON of what the instance held after it."""
-    payload: str
-    source: str
-    """Where the values come from, in words."""
-    notes: tuple[str, ...]
-    changes: tuple[Row, ...] = field(hash=False)
-    changed_paths: tuple[str, ...]
-    disagreement: tuple[Row, ...] = field(hash=False)
-    """Recorded values against the fold, where they differ."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterOptions:
-    """What the list can be narrowed to, each with the number of instances."""
-
-    machines: tuple[tuple[str, int], ...]
-    states: tuple[tuple[str, int], ...]
-    statuses: tuple[tuple[str, int], ...]
-    counts: Mapping[tuple[str, str, str], tuple[str, int]] = field(hash=False)
-    """(component, machine, state) -> its status and how many instances."""
-
-    def with_status(
-        self, statuses: Collection[str], machines: Collection[str], states: Collection[str]
-    ) -> tuple[tuple[str, str, str], ...] | None:
-        """The (component, machine, state) that have one of the statuses; None where no status is asked for."""
-        if not statuses:
-            return None
-        return tuple(
-            key
-            for key, (status, _) in self.counts.items()
-            if status in statuses and (not machines or key[1] in machines) and (not states or key[2] in states)
-        )
-
-
-def left_states(flows: Sequence[Count]) -> frozenset[tuple[str, str, str]]:
-    """(component, machine, state) that events were seen to leave, from `queries.overview.flows`."""
-    keys = (count.key for count in flows)
-    return frozenset((component, machine, before) for component, machine, before, _, after in keys if before != after)
-
-
-def filter_options(
-    counts: Sequence[StateCount], find_machine: FindMachine, left: Collection[tuple[str, str, str]] = ()
-) -> FilterOptions:
-    """Machines, states and statuses that occur, most instances first; `left` as `left_states` gives it."""
-    totals: tuple[dict[str, int], dict[str, int], dict[str, int]] = ({}, {}, {})
-    known: dict[tuple[str, str, str], tuple[str, int]] = {}
-    for count in counts:
-        status = _status(count, find_machine, left).status
-        for total, name in zip(totals, (count.machine_name, count.state, status), strict=True):
-            total[name] = total.get(name, 0) + count.count
-        known[count.component_name, count.machine_name, count.state] = status, count.count
-    first, second, third = (tuple(sorted(t.items(), key=lambda item: (-item[1], item[0]))) for t in totals)
-    return FilterOptions(machines=first, states=second, statuses=third, counts=known)
-
-
-def build_list(
-    page: InstancePage,
-    counts: Sequence[StateCount],
-    find_machine: FindMachine,
-    *,
-    left: Collection[tuple[str, str, str]] = (),
-    only: Collection[tuple[str, str, str]] | None = None,
-    before: int = 0,
-    now: EpochMs,
-    zone: tzinfo,
-) -> ListView:
-    """Rows for a page of instances, of which `before` are on the pages before it."""
-    total = sum(
-        count.count
-        for count in counts
-        if only is None or (count.component_name, count.machine_name, count.state) in only
-    )
-    rows: list[Row] = []
-    for item in page.instances:
-        machine = find_machine(item.component_name, item.machine_name)
-        ended = _status(item, find_machine, left, page.snapshots.get(item.instance_id))
-        rows.append(
-            {
-                "instance": visible_text(item.instance_id, 80),
-                "component": visible_text(item.component_name, 80) or "(none)",
-                "machine": visible_text(item.machine_name, 80),
-                "state": state_text(machine, item.state),
-                "status": find_look(STATUSES, ended.status).text,
-                "last stored": moment_text(item.updated_at, zone),
-                "idle": ago_text(item.updated_at, now),
-                "events": item.event_count,
-                "last event": visible_text(item.last_event_type, 80),
-                "created": moment_text(item.created_at, zone),
-            }
-        )
-    return ListView(
-        rows=tuple(rows),
-        ids=tuple(item.instance_id for item in page.instances),
-        summary=(
-            f"shown {before + 1:,} to {before + len(rows):,} of {count_text(total, 'instance')}, latest first. "
-            "Select a row to open the instance."
-            if rows
-            else f"{count_text(total, 'instance')}"
-        ),
-    )
-
-
-def _status(
-    item: InstanceSummary | StateCount,
-    find_machine: FindMachine,
-    left: Collection[tuple[str, str, str]],
-    snapshot: InstanceSnapshot | None = None,
-) -> Lifecycle:
-    return lifecycle(
-        item.state,
-        machine=find_machine(item.component_name, item.machine_name),
-        snapshot=snapshot,
-        never_left=() if (item.component_name, item.machine_name, item.state) in left else (item.state,),
-    )
 
 
 def build(
@@ -330,124 +189,12 @@ def build(
         else _moves(summary, machine, observed, comparisons, components, since=since, now=now, zone=zone),
         moves_note=_moves_note(status, machine, summary),
         snapshots=tuple(_snapshot_row(facts, machine, now=now, zone=zone) for facts in reversed(comparisons)),
-        snapshot_differences=_change_rows(comparisons[-1].changes or ()) if comparisons else (),
+        snapshot_differences=change_rows(comparisons[-1].changes or ()) if comparisons else (),
         faults=_faults(events, history, zone),
         paths=tuple(path_text(path) for path in leaf_paths(_distinct_values(steps))),
         ended=ended,
+        true_causes=records_true_causes(events),
     )
-
-
-def motion_rows(
-    items: Sequence[InstanceSummary], find_machine: FindMachine, *, now: EpochMs, zone: tzinfo
-) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    """Rows for the instances that this one set in motion, and the id of each."""
-    rows: list[Row] = []
-    for item in items:
-        machine = find_machine(item.component_name, item.machine_name)
-        status = lifecycle(item.state, machine=machine).status
-        rows.append(
-            {
-                "instance": visible_text(item.instance_id, 80),
-                "component": visible_text(item.component_name, 80) or "(none)",
-                "machine": visible_text(item.machine_name, 80),
-                "state": state_text(machine, item.state),
-                "status": find_look(STATUSES, status).text,
-                "last event": visible_text(item.last_event_type, 80),
-                "last stored": moment_text(item.updated_at, zone),
-                "idle": ago_text(item.updated_at, now),
-            }
-        )
-    return tuple(rows), tuple(item.instance_id for item in items)
-
-
-def event_rows(
-    view: InstanceView, *, zone: tzinfo, selected: str | None = None, page: int = 1
-) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    """Rows of the event table, newest first, and the id of each; `WINDOW` of them, from `page` on."""
-    newest = view.steps[::-1]
-    window = newest[(page - 1) * WINDOW : page * WINDOW]
-    rows: list[Row] = []
-    for offset, step in enumerate(window):
-        index = len(newest) - 1 - ((page - 1) * WINDOW + offset)
-        before = view.steps[index - 1].values if index else {}
-        event = step.event
-        rows.append(
-            {
-                "selected": "▶" if event.id == selected else "",
-                "stored at": moment_text(event.persisted_at, zone, millis=True),
-                "event": visible_text(event.event_type, 80),
-                "from": visible_text(event.state_before, 80),
-                "to": visible_text(event.state_after, 80),
-                "fields changed": _changed(diff(before, step.values)) if index else "start",
-                "values": step.source,
-                "remarks": "; ".join(_marks(step)),
-                "event id": visible_text(event.id, 80),
-            }
-        )
-    return tuple(rows), tuple(step.event.id for step in window)
-
-
-def page_of(view: InstanceView, event_id: str | None) -> int:
-    """Page of the event table that holds the event; 1 where there is none."""
-    for position, step in enumerate(reversed(view.steps)):
-        if step.event.id == event_id:
-            return position // WINDOW + 1
-    return 1
-
-
-def event_view(view: InstanceView, event_id: str, *, zone: tzinfo) -> EventView | None:
-    """The event and its effect on the values; None where it is not among the loaded events."""
-    index = next((number for number, step in enumerate(view.steps) if step.event.id == event_id), None)
-    if index is None:
-        return None
-    step = view.steps[index]
-    event = step.event
-    changes = diff(view.steps[index - 1].values if index else {}, step.values)
-    first = index == 0 and event.event_type != CREATION
-    return EventView(
-        event=event,
-        heading=f"{event.event_type}: {event.state_before or '(new)'} → {event.state_after}",
-        position=(
-            f"event {index + 1 + view.older:,} of {len(view.steps) + view.older:,} · "
-            f"stored {moment_text(event.persisted_at, zone, millis=True)}"
-        ),
-        previous_id=view.steps[index - 1].event.id if index else None,
-        next_id=view.steps[index + 1].event.id if index + 1 < len(view.steps) else None,
-        values=_json(step.values),
-        payload=_json(event.payload),
-        source=_source(step),
-        notes=step.notes,
-        changes=() if first else _change_rows(changes),
-        changed_paths=() if first else tuple(path_text(change.path) for change in changes),
-        disagreement=_change_rows(diff(step.folded, step.values)) if step.agrees is False else (),
-    )
-
-
-def field_rows(sets: Sequence[FieldSet], *, zone: tzinfo) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    """Rows for the history of one field, newest first, and the event of each."""
-    rows: list[Row] = []
-    newest = list(reversed(sets))
-    for item in newest:
-        event = item.step.event
-        rows.append(
-            {
-                "stored at": moment_text(event.persisted_at, zone, millis=True),
-                "value": "(removed)" if item.change.kind == "removed" else _short_json(item.change.new),
-                "before": "(absent)" if item.change.kind == "added" else _short_json(item.change.old),
-                "set by event": visible_text(event.event_type, 80),
-                "from": visible_text(event.state_before, 80),
-                "to": visible_text(event.state_after, 80),
-                "where the value came from": _origin(item),
-                "values": item.step.source,
-                "event id": visible_text(event.id, 80),
-            }
-        )
-    return tuple(rows), tuple(item.step.event.id for item in newest)
-
-
-def field_sets(view: InstanceView, path: Sequence[str | int]) -> tuple[FieldSet, ...]:
-    """The loaded events that set the field, oldest first."""
-    return field_history(view.steps, tuple(path))
 
 
 def _normal(state: str, stays: Stays | None, *, since: EpochMs, until: EpochMs, zone: tzinfo) -> str:
@@ -458,7 +205,7 @@ def _normal(state: str, stays: Stays | None, *, since: EpochMs, until: EpochMs, 
     row = rows[0]
     return (
         f"{waited} Normally {duration_text(row['median_ms'])} (median), 95 % under {duration_text(row['p95_ms'])}: "
-        f"{count_text(row['n'], 'completed stay')} among the machine's latest {count_text(stays.sampled, 'event')}."
+        f"{count_text(row['n'], 'completed stay')} of the machine's latest {count_text(stays.instances, 'instance')}."
     )
 
 
@@ -578,15 +325,14 @@ def _moves(
         if move.timeout_ms is not None:
             at = EpochMs(since + move.timeout_ms)
             due = f"after {duration_text(move.timeout_ms)}: {moment_text(at, zone)} ({ago_text(at, now)})"
+        sent_by = "; ".join(f"{sender.component} · {sender.machine}, {sender.when}" for sender in move.senders)
         rows.append(
             {
                 "event": visible_text(move.event, 80),
                 "leads to": state_text(machine, move.target),
-                "kind": move.kind,
+                "sent by": visible_text(sent_by, 300),
                 "due": due,
-                "sent by": visible_text(
-                    "; ".join(f"{sender.component} · {sender.machine}, {sender.when}" for sender in move.senders), 300
-                ),
+                "kind": move.kind,
                 "seen to happen": 0 if move.count is None else move.count,
             }
         )
@@ -596,9 +342,9 @@ def _moves(
             {
                 "event": visible_text(timer.event_type, 80),
                 "leads to": visible_text(timer.state_key, 80),
-                "kind": "timer in the snapshot",
+                "sent by": "its own timer",
                 "due": f"{moment_text(at, zone)} ({ago_text(at, now)})",
-                "sent by": "timer",
+                "kind": "timer in the snapshot",
                 "seen to happen": None,
             }
         )
@@ -652,76 +398,5 @@ def _distinct_values(steps: Sequence[ContextStep]) -> list[object]:
     return seen[::-1]
 
 
-def _marks(step: ContextStep) -> list[str]:
-    marks = ["chain breaks"] if any(note.startswith("the chain breaks") for note in step.notes) else []
-    if step.agrees is False:
-        marks.append("recorded values differ from the fold")
-    return marks + [visible_text(fault, 80) for fault in step.event.faults]
-
-
-def _source(step: ContextStep) -> str:
-    where = f"{step.holder} after this event"
-    if step.source == "recorded":
-        same = "equals" if step.agrees else "differs from"
-        return f"{where}: recorded; {same} what the payload folds to"
-    how = {
-        "initial": "the initial context of the creation",
-        "merged": "the payload is merged in, as the transition has no matching rules",
-        "kept": "the payload is not merged in, as the transition has matching rules",
-        "assumed": "the payload is merged in; matching rules unknown",
-        "nothing": "there is no payload to merge in",
-    }[step.merge]
-    return f"{where}: folded; {how}"
-
-
-def _origin(item: FieldSet) -> str:
-    if item.change.kind == "removed":
-        return "removed; payloads cannot do that" if item.step.source == "recorded" else "removed"
-    if item.origin is None:
-        return "not in the payload of this event"
-    place = f"payload.{path_text(item.origin.path)}"
-    return place if item.origin.how == "same place" else f"{place} holds an equal value"
-
-
-def _change_rows(changes: Sequence[Change]) -> tuple[Row, ...]:
-    marks: dict[Literal["added", "removed", "changed"], str] = {
-        "added": "+ added",
-        "removed": "− removed",
-        "changed": "± changed",
-    }
-    return tuple(
-        {
-            "field": visible_text(path_text(change.path), 200) or "(all)",
-            "change": marks[change.kind],
-            "before": "" if change.kind == "added" else _short_json(change.old),
-            "after": "" if change.kind == "removed" else _short_json(change.new),
-        }
-        for change in changes
-    )
-
-
-def _changed(changes: Sequence[Change]) -> str:
-    names = [path_text(change.path) for change in changes[:4]]
-    more = f" +{len(changes) - 4}" if len(changes) > 4 else ""
-    return visible_text(", ".join(names), 100) + more
-
-
 def _yes_no(answer: bool | None) -> str:
     return "cannot be told" if answer is None else "✓ yes" if answer else "✕ no"
-
-
-def _json(value: object) -> str:
-    """Indented JSON with nothing hidden in it, cut where a browser would suffer."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
-    except RecursionError:
-        return "(nested too deeply to show)"
-    shown = "\n".join(visible_text(line) for line in text[:MAX_JSON].split("\n"))
-    return shown if len(text) <= MAX_JSON else f"{shown}\n… shown {MAX_JSON:,} of {len(text):,} characters"
-
-
-def _short_json(value: object, limit: int = 200) -> str:
-    try:
-        return visible_text(json.dumps(value, ensure_ascii=False, default=str), limit)
-    except RecursionError:
-        return "(nested too deeply to show)"

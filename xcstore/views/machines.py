@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from xcstore.model.definition import StateMachine, Transition
     from xcstore.queries.machines import MachineFacts
 
-__all__ = ["Arrow", "MachineView", "Picked", "arrows", "build", "picked", "state_diagram", "state_kind", "state_text"]
+__all__ = [
+    "Arrow",
+    "MachineView",
+    "Picked",
+    "arrows",
+    "build",
+    "element_id",
+    "picked",
+    "state_diagram",
+    "state_kind",
+    "state_text",
+]
 
 Row = dict[str, object]
 
@@ -193,6 +204,14 @@ def picked(click: str | None, along: Sequence[Arrow]) -> Picked | None:
     return None
 
 
+def element_id(along: Sequence[Arrow], *, state: str = "", key: Sequence[str] = ()) -> str | None:
+    """The id in `state_diagram` of a transition, or else of a state; None for neither."""
+    number = next((number for number, arrow in enumerate(along) if arrow.key == tuple(key)), None)
+    if number is not None:
+        return f"t:{number}"
+    return f"s:{state}" if state else None
+
+
 def build(facts: MachineFacts, machine: StateMachine | None) -> MachineView:
     """The view of one machine; `machine` is its definition, where one is known."""
     observed = observed_machine(facts.transitions)
@@ -201,15 +220,18 @@ def build(facts: MachineFacts, machine: StateMachine | None) -> MachineView:
     here = {row.state: row.count for row in facts.states}
     stays: dict[str, Mapping[str, object]] = {
         str(row["state"]): {str(name): value for name, value in row.items()}
-        for row in dwell(facts.sample).to_dict("records")
+        for row in dwell(facts.sample.events).to_dict("records")
     }
-    entered = {state: sum(count for (_, _, after), count in facts.transitions if after == state) for state in states}
-    sublabels = {state: f"median {duration_text(_ms(stays[state]['median_ms']))}" for state in states if state in stays}
+    entered = {
+        state: sum(count for (before, _, after), count in facts.transitions if after == state != before)
+        for state in states
+    }
+    sublabels = {state: _sublabel(here.get(state, 0), stays.get(state)) for state in states}
     tooltips = {
         state: "\n".join(
             [
                 f"now here: {count_text(here.get(state, 0), 'instance')}",
-                f"events that led here: {entered[state]:,}",
+                f"entered {count_text(entered[state], 'time')}",
                 *_stay_lines(stays.get(state)),
             ]
         )
@@ -219,11 +241,11 @@ def build(facts: MachineFacts, machine: StateMachine | None) -> MachineView:
         machine,
         observed,
         name=f"{facts.component}.{facts.machine}",
-        counts=here,
+        counts=entered,
         sublabels=sublabels,
         tooltips=tooltips,
     )
-    total, sampled = facts.event_count, len(facts.sample)
+    total, sampled = facts.instance_count, facts.sample.instances
     declared = "declared" if machine else "observed; no definition is known"
     return MachineView(
         diagram=diagram,
@@ -234,20 +256,20 @@ def build(facts: MachineFacts, machine: StateMachine | None) -> MachineView:
         summary=" · ".join(
             [
                 declared,
-                count_text(sum(here.values()), "instance"),
-                count_text(total, "event"),
+                count_text(total, "instance"),
+                count_text(facts.event_count, "event"),
                 count_text(len(states), "state"),
                 count_text(len(along), "transition"),
             ]
         ),
         dwell_note=(
-            f"Durations: completed stays among the latest {sampled:,} of {total:,} events of this machine."
+            f"Durations: completed stays of the latest {sampled:,} of {count_text(total, 'instance')}."
             if sampled < total
-            else f"Durations: all completed stays, from {count_text(total, 'event')}."
+            else f"Durations: completed stays of {count_text(total, 'instance')}, which is all."
         ),
         never_reached=_never_reached(machine, observed, along),
         never_declared=_never_declared(machine, observed, along),
-        instances=sum(here.values()),
+        instances=total,
     )
 
 
@@ -290,7 +312,7 @@ def _state_row(
         "state": state_text(machine, state),
         "type": find_look(STATE_KINDS, state_kind(machine, state)).word,
         "instances now": here.get(state, 0),
-        "events to here": entered[state],
+        "times entered": entered[state],
         "median stay": duration_text(_ms(stay["median_ms"])) if stay else "–",
         "95 % under": duration_text(_ms(stay["p95_ms"])) if stay else "–",
         "stays measured": int(str(stay["n"])) if stay else 0,
@@ -330,6 +352,11 @@ def _never_declared(machine: StateMachine | None, observed: ObservedMachine, alo
     states = [f"state {state}" for state in observed.states if machine.find_state(state) is None]
     seen = [f"{a.source} → {a.target} on {a.event} ({count_text(a.count, 'time')})" for a in along if not a.declared]
     return (*states, *seen)
+
+
+def _sublabel(here: int, stay: Mapping[str, object] | None) -> str:
+    parts = [f"{here:,} now"] if here else []
+    return " · ".join([*parts, *([f"median {duration_text(_ms(stay['median_ms']))}"] if stay else [])])
 
 
 def _stay_lines(stay: Mapping[str, object] | None) -> list[str]:

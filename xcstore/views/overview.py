@@ -13,7 +13,7 @@ from xcstore.analysis.lifecycle import Lifecycle, Move, ObservedMachine, lifecyc
 from xcstore.analysis.stuck import Limit, WaitingState
 from xcstore.model.catalog import Catalog
 from xcstore.model.definition import StateMachine
-from xcstore.queries.overview import Facts, OddSample, StuckInstance, Waiting
+from xcstore.queries.overview import Activity, Facts, OddSample, StuckInstance, Waiting
 from xcstore.render.labels import ago_text, count_text, duration_text, moment_text, visible_text
 from xcstore.render.theme import STATE_KINDS, STATUSES, find_look
 from xcstore.store.base import Count, StateCount
@@ -26,6 +26,7 @@ __all__ = [
     "StateRow",
     "StuckLine",
     "StuckState",
+    "activity_table",
     "build",
     "failures",
     "limit_text",
@@ -98,7 +99,7 @@ class StuckState:
     machine: str
     state: str
     count: str
-    """How many; with '+' where there are more than were loaded."""
+    """How many; with '+' where not all were looked at."""
     rule: str
     ways_on: tuple[str, ...]
     lines: tuple[StuckLine, ...]
@@ -188,7 +189,7 @@ def stuck_states(waiting: Waiting, overview: Overview, zone: tzinfo, lines: int 
             component=component,
             machine=machine,
             state=state,
-            count=f"{len(items):,}{'+' if (component, machine, state) in waiting.more else ''}",
+            count=f"{len(items):,}{'' if waiting.complete else '+'}",
             rule=limit_text(items[0].limit),
             ways_on=_ways_on(overview, component, machine, state),
             lines=tuple(
@@ -244,6 +245,16 @@ def states_table(overview: Overview, zone: tzinfo) -> pd.DataFrame:
     )
 
 
+def activity_table(found: Activity, zone: tzinfo) -> pd.DataFrame:
+    """A row for each bar of the chart: from when, and the events of each component."""
+    rows: dict[int, dict[str, object]] = {}
+    for count in found.counts:
+        if count.bucket is not None:
+            row = rows.setdefault(count.bucket, {"from": moment_text(count.bucket, zone)})
+            row[visible_text(count.key[0], 100) or "(none)"] = count.count
+    return pd.DataFrame([rows[bucket] for bucket in sorted(rows)]).fillna(0)
+
+
 def machines_table(overview: Overview, stuck: Mapping[tuple[str, str], int], zone: tzinfo) -> pd.DataFrame:
     """A row for each component and machine: instances by what their state means, and the states in words."""
     grouped: dict[tuple[str, str], list[StateRow]] = {}
@@ -289,7 +300,7 @@ def stuck_by_machine(waiting: Waiting) -> dict[tuple[str, str], int]:
 
 def stuck_text(waiting: Waiting) -> str:
     """The number of stuck instances; with '+' where not all were loaded."""
-    return f"{len(waiting.stuck):,}{'+' if waiting.more else ''}"
+    return f"{len(waiting.stuck):,}{'' if waiting.complete else '+'}"
 
 
 def sample_text(waiting: Waiting) -> str:

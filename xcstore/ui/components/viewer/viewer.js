@@ -112,7 +112,11 @@ class View {
     this.legend = make("ul", { className: "legend" });
     this.tools = this.makeTools();
     const foot = make("div", { className: "foot" }, this.legend, this.tools);
-    this.canvas = make("div", { className: "canvas" }, this.box, foot, this.tip);
+    // Says that there is more than one sees. Over the picture: the foot must not grow and change the room there is.
+    this.more = make("button", { type: "button", className: "more-button", textContent: "Show all", hidden: true });
+    this.more.addEventListener("click", () => this.fit(true));
+    const frame = make("div", { className: "frame" }, this.box, this.more);
+    this.canvas = make("div", { className: "canvas" }, frame, foot, this.tip);
     (parent.querySelector(".root") ?? parent).append(this.canvas);
 
     this.box.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -197,7 +201,7 @@ class View {
     const wide = this.box.clientWidth;
     if (!wide || !this.pictures?.length) return;
     const foot = this.canvas.querySelector(".foot").offsetHeight + 2;
-    const most = this.height ?? 600;
+    const most = this.height ?? 680;
     const sizes = this.pictures.map(({ bounds }) => {
       const byWidth = Math.min((wide - 2 * MARGIN) / bounds.width, this.largest());
       const byHeight = this.fitting === "width" ? Infinity : (most - foot - 2 * MARGIN) / bounds.height;
@@ -294,7 +298,15 @@ class View {
   // where the picture is
 
   place() {
-    this.stage?.setAttribute("transform", `translate(${this.x} ${this.y}) scale(${this.scale})`);
+    if (!this.stage) return;
+    this.stage.setAttribute("transform", `translate(${this.x} ${this.y}) scale(${this.scale})`);
+    const { left, top, width, height } = this.bounds;
+    const cut =
+      this.x + left * this.scale < -1 ||
+      this.y + top * this.scale < -1 ||
+      this.x + (left + width) * this.scale > this.box.clientWidth + 1 ||
+      this.y + (top + height) * this.scale > this.box.clientHeight + 1;
+    this.more.hidden = !cut;
   }
 
   fit(byHand) {
@@ -564,10 +576,11 @@ function legendMark(shape, name) {
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
     return element;
   };
-  const svg = part("svg", { viewBox: "0 0 24 14", "aria-hidden": "true" });
+  const svg = part("svg", { viewBox: shape === "edge" ? "-8 0 32 14" : "0 0 24 14", "aria-hidden": "true" });
   if (shape === "edge") {
     const group = part("g", { class: `edge edge-${name}` });
-    group.append(part("path", { class: "line", d: "M1 7H18" }), part("polygon", { class: "head", points: "17,4 23,7 17,10" }));
+    svg.setAttribute("class", "long");
+    group.append(part("path", { class: "line", d: "M-7 7H18" }), part("polygon", { class: "head", points: "17,4 23,7 17,10" }));
     svg.append(group);
   } else if (shape === "accent") {
     const group = part("g", { class: `node accented accent-${name}` });
