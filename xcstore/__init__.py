@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from xcstore.store.base import EventQuery, EventStore, InstanceQuery, SnapshotStore, Stores
     from xcstore.store.memory import InMemoryEventStore, InMemorySnapshotStore
     from xcstore.store.opening import open_stores
-    from xcstore.store.postgresql import PostgreSQLEventStore, PostgreSQLSnapshotStore
+    from xcstore.store.postgresql_stores import PostgreSQLEventStore, PostgreSQLSnapshotStore
 
 __all__ = [
     "Catalog",
@@ -75,8 +75,8 @@ _HOMES = {
     "InstanceQuery": "store.base",
     "InstanceSnapshot": "model.history",
     "PersistedEvent": "model.history",
-    "PostgreSQLEventStore": "store.postgresql",
-    "PostgreSQLSnapshotStore": "store.postgresql",
+    "PostgreSQLEventStore": "store.postgresql_stores",
+    "PostgreSQLSnapshotStore": "store.postgresql_stores",
     "Redaction": "redaction",
     "Settings": "config",
     "SimulatedClock": "runtime.clock",

@@ -118,7 +118,7 @@ def test_stuck_instances_are_told_by_state_with_their_rule_and_what_would_move_t
         stuck=(stuck("Waiting", rule="timeout"), stuck("Paid", "o2"), stuck("Paid", "o3"), stuck("Paid", "o4")),
         complete=False,
     )
-    by_timer, by_numbers = views.stuck_states(waiting, build(), UTC, lines=2)
+    by_timer, by_numbers = views.stuck_states(waiting, build(), UTC, keys={}, lines=2)
 
     assert by_timer.ways_on == ("TIMEOUT → Lost (timer, 1 h), never seen",)
     assert by_timer.rule == "its timer should have fired after 1 h; too long after 3 h"
@@ -129,10 +129,19 @@ def test_stuck_instances_are_told_by_state_with_their_rule_and_what_would_move_t
     assert by_numbers.lines[0].since == "2026-01-01 00:00:00"
 
 
+def test_stuck_instances_are_called_by_their_business_key_where_they_have_one():
+    waiting = Waiting(as_of=START + DAY, stuck=(stuck("Paid", "o2"), stuck("Paid", "o3")))
+
+    lines = views.stuck_states(waiting, build(), UTC, keys={"o2": "ORD-2"})[0].lines
+
+    assert [(line.instance_id, line.key) for line in lines] == [("o2", "ORD-2"), ("o3", "")]
+    assert views.named(waiting) == ("o2", "o3")
+
+
 def test_without_a_definition_what_was_observed_would_move_it_on():
     waiting = Waiting(as_of=START + DAY, stuck=(stuck(),))
 
-    assert views.stuck_states(waiting, build(catalog=()), UTC)[0].ways_on == (
+    assert views.stuck_states(waiting, build(catalog=()), UTC, keys={})[0].ways_on == (
         "PACK → Packed, seen 5×",
         "HOLD → Waiting, seen 3×",
     )
@@ -182,4 +191,4 @@ def test_a_store_without_instances_gives_empty_tables():
 
     assert view.headline.instances == 0
     assert len(views.states_table(view, UTC)) == len(views.machines_table(view, {}, UTC)) == 0
-    assert views.stuck_states(Waiting(as_of=START), view, UTC) == ()
+    assert views.stuck_states(Waiting(as_of=START), view, UTC, keys={}) == ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from xcstore.errors import NotFoundError
 from xcstore.model.history import CREATION, InstanceSnapshot, PersistedEvent
 from xcstore.model.ordering import order_stream
+from xcstore.queries.keys import business_keys
 from xcstore.store.base import (
     Cursor,
     EventQuery,
@@ -49,6 +50,8 @@ class InstancePage:
     instances: tuple[InstanceSummary, ...]
     next: Cursor | None
     snapshots: Mapping[str, InstanceSnapshot] = field(hash=False)
+    keys: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Business keys by instance id, of those that have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,13 @@ def instance_page(
         ]
         if following is None or len(kept) >= limit or wanted is None:
             break
-    snapshots = stores.snapshots.get_snapshots(item.instance_id for item in kept)
-    return InstancePage(instances=tuple(kept), next=following if wanted != frozenset() else None, snapshots=snapshots)
+    ids = [item.instance_id for item in kept]
+    return InstancePage(
+        instances=tuple(kept),
+        next=following if wanted != frozenset() else None,
+        snapshots=stores.snapshots.get_snapshots(ids),
+        keys=business_keys(stores, ids),
+    )
 
 
 def instance_counts(stores: Stores, query: InstanceQuery) -> tuple[StateCount, ...]:

@@ -3,11 +3,13 @@
 Reading leaves no trace. A database in WAL mode is the difficulty: even a connection with `mode=ro` puts `-wal` and
 `-shm` files beside it, and leaves them. So:
 
-- Where there is a `-wal` file, somebody writes, or did and crashed: we connect with `mode=ro`, and `readonly_shm=1`
-  where the `-shm` file is there, so that we make neither.
+- Where there is a `-wal` or `-journal` file, somebody writes: we connect with `mode=ro`. The files are there already.
 - Where there is none, nobody writes: we connect with `immutable=1`, which takes no locks and makes no files. Should a
-  writer come meanwhile, a `-wal` file appears or the file itself changes; we look at both after each transaction, and
+  writer come meanwhile, such a file appears or the database itself changes; we look at both after each transaction, and
   where they changed, throw the answer away and ask again.
+
+We look with `stat` only. Opening the file ourselves and closing it again would take from the other connections of this
+process all locks that they hold on it (a trap of POSIX locks; sqlite.org/howtocorrupt.html).
 
 Writers use WAL, `BEGIN IMMEDIATE` (a transaction that reads first and then wants to write loses against others), a
 busy timeout, and `synchronous=FULL`, as an event must be durable when `append` returns.
@@ -47,12 +49,12 @@ _TICK: Final = 20_000
 """Steps of SQLite's machine between two looks at the clock: about a millisecond."""
 _ATTEMPTS: Final = 5
 _ARROW_BATCH: Final = 50_000
-_MAGIC: Final = b"SQLite format 3\0"
-_WAL_BYTES: Final = (2, 2)
-"""Of the file's header, at 18 and 19, in WAL mode."""
+_SMALLEST: Final = 512
+"""Bytes of the smallest database there is."""
+_CLOCK_TICK: Final = 0.02
 
 _Files = tuple[bool, int, int, int] | None
-"""(-wal is there, size, mtime, inode) of a database in WAL mode that is read; None where none of it matters."""
+"""(somebody writes, size, mtime, inode) of a database that is read; None of one that we write."""
 
 
 class SqliteDatabase(SqlDatabase):
@@ -127,14 +129,10 @@ class SqliteDatabase(SqlDatabase):
         files = self._files()
         if not self.read_only:
             options = "mode=rwc"
-        elif files is None:
+        elif files is not None and files[0]:
             options = "mode=ro"
-        elif not files[0]:
-            options = "mode=ro&immutable=1"
-        elif os.path.exists(f"{self._path}-shm"):
-            options = "mode=ro&readonly_shm=1"
         else:
-            options = "mode=ro"
+            options = "mode=ro&immutable=1"
         raw = sqlite3.connect(
             f"file:{quote(str(self._path.absolute()))}?{options}",
             uri=True,
@@ -166,9 +164,7 @@ class SqliteDatabase(SqlDatabase):
             raise StoreUnavailableError(f"{self.identity} is a folder; give the path of a SQLite file")
         if path.exists():
             # SQLite itself takes a short text for an empty database, and writes over it.
-            with self._translated(), open(path, "rb") as file:
-                header = file.read(len(_MAGIC))
-            if header not in (b"", _MAGIC):
+            if 0 < path.stat().st_size < _SMALLEST:
                 raise StoreUnavailableError(f"{self.identity} is not a SQLite database")
         else:
             if self.read_only:
@@ -179,15 +175,20 @@ class SqliteDatabase(SqlDatabase):
     def _files(self) -> _Files:
         if not self.read_only:
             return None
+        status = self._status()
+        age = time.time() - status.st_mtime_ns / 1e9
+        if 0 <= age < _CLOCK_TICK:
+            # Two changes within one tick of the file system's clock look like one.
+            time.sleep(_CLOCK_TICK - age)
+            status = self._status()
+        written = any(os.path.exists(f"{self._path}{suffix}") for suffix in ("-wal", "-journal"))
+        return written, status.st_size, status.st_mtime_ns, status.st_ino
+
+    def _status(self) -> os.stat_result:
         try:
-            with open(self._path, "rb") as file:
-                header = file.read(20)
-            status = os.stat(self._path)
+            return os.stat(self._path)
         except OSError as error:
             raise StoreUnavailableError(f"{self.identity} cannot be read: {error.strerror}") from error
-        if tuple(header[18:20]) != _WAL_BYTES:
-            return None
-        return os.path.exists(f"{self._path}-wal"), status.st_size, status.st_mtime_ns, status.st_ino
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -197,8 +198,6 @@ class SqliteDatabase(SqlDatabase):
             yield
         except sa.exc.IntegrityError:
             raise
-        except OSError as error:
-            raise StoreUnavailableError(f"{self.identity} cannot be read: {error.strerror}") from error
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             raise self._translation(str(cause)) from error

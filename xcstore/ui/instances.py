@@ -91,12 +91,15 @@ def _header(view: views.InstanceView) -> None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         st.button("← All instances", key="instances-all", type="tertiary", on_click=open_instance, args=(None,))
-        st.subheader(markdown_escape(view.title), anchor=False)
+        key = f"{markdown_escape(view.key, 40)} · " if view.key else ""
+        st.subheader(f"{key}{markdown_escape(view.title)}", anchor=False)
         st.text(f"{view.status} · since {view.since}\n{view.status_why}")
     with right:
         with st.container(horizontal=True):
             widgets.link("machines", f"Machine {view.machine}", machine=view.machine, machine_component=view.component)
             widgets.link("events", "Its events", instance=view.instance_id)
+            if view.key:
+                widgets.link("causality", f"Everything that {view.key} touched", key=view.key)
             if view.parent:
                 name = f"{view.parent.machine_name} {short_id(view.parent.instance_id)}"
                 widgets.link("instances", f"Created by {name}", instance=view.parent.instance_id)

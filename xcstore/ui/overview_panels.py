@@ -5,11 +5,12 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from xcstore.queries.keys import business_keys
 from xcstore.queries.overview import Activity, OddSample, Waiting
 from xcstore.render import charts
 from xcstore.render.labels import count_text, duration_text, markdown_escape, moment_text, short_id
 from xcstore.render.theme import STATE_KINDS, STATUSES
-from xcstore.ui import state, widgets
+from xcstore.ui import loading, state, widgets
 from xcstore.units import EpochMs
 from xcstore.views import overview as views
 
@@ -63,7 +64,8 @@ def attention(view: views.Overview, waiting: Waiting, odd: OddSample) -> None:
             f"**{STATUSES['stuck'].text}** · {views.stuck_text(waiting)}, the most abnormal first, "
             f"as of {moment_text(waiting.as_of, zone)}"
         )
-        states = views.stuck_states(waiting, view, zone)
+        keys = loading.ask(business_keys, views.named(waiting))
+        states = views.stuck_states(waiting, view, zone, keys=keys)
         with st.grid(min_column_width=400, gap="small"):
             for item in states[: views.SHOWN_STATES]:
                 _stuck(item)
@@ -100,7 +102,7 @@ def _stuck(item: views.StuckState) -> None:
         for line in item.lines:
             widgets.link(
                 "instances",
-                f"{short_id(line.instance_id)} waits {line.waited}, since {line.since}",
+                f"{line.key or short_id(line.instance_id)} waits {line.waited}, since {line.since}",
                 instance=line.instance_id,
                 help=line.instance_id,
             )

@@ -103,6 +103,7 @@ def build_list(
         ended = _status(item, find_machine, left, page.snapshots.get(item.instance_id))
         rows.append(
             {
+                "key": visible_text(page.keys.get(item.instance_id, ""), 40),
                 "instance": visible_text(item.instance_id, 80),
                 "component": visible_text(item.component_name, 80) or "(none)",
                 "machine": visible_text(item.machine_name, 80),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from xcstore.analysis.business_key import business_key
 from xcstore.analysis.context import (
     ContextStep,
     fold,
@@ -63,6 +64,8 @@ class InstanceView:
     """Status with its mark."""
     status_why: str
     since: str
+    key: str
+    """The business key of its creation; '' where that holds none, or was not loaded."""
     normal: str
     """How long this state normally lasts, for an instance that has not ended; '' where nobody knows."""
     facts: Mapping[str, str] = field(hash=False)
@@ -160,6 +163,7 @@ def build(
         status_why=status.why,
         since=f"{moment_text(since, zone)} ({ago_text(since, now)})",
         normal="" if ended else _normal(summary.state, stays, since=since, until=until, zone=zone),
+        key=_key(events),
         facts=_facts(summary, history, now=now, zone=zone),
         parent=_parent(events),
         history=history,
@@ -218,6 +222,13 @@ def _facts(summary: InstanceSummary, history: StateHistory, *, now: EpochMs, zon
         "events": f"{summary.event_count:,}",
         "states visited": f"{len({interval.state for interval in history.intervals}):,}",
     }
+
+
+def _key(events: Sequence[PersistedEvent]) -> str:
+    first = events[0] if events else None
+    if first is None or first.event_type != CREATION:
+        return ""
+    return business_key(first.payload, first.machine_name) or ""
 
 
 def _observed(events: Sequence[PersistedEvent], leaving: Sequence[tuple[tuple[str, str, str], int]]) -> ObservedMachine:

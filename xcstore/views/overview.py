@@ -31,12 +31,15 @@ __all__ = [
     "failures",
     "limit_text",
     "machines_table",
+    "named",
     "states_table",
     "stuck_states",
     "waiting_states",
 ]
 
 SHOWN_STATES: Final = 12
+LINES: Final = 5
+"""Stuck instances that are named for each state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,8 @@ class StuckLine:
     """One stuck instance in words."""
 
     instance_id: str
+    key: str
+    """Its business key; '' where its creation holds none."""
     waited: str
     since: str
 
@@ -178,8 +183,19 @@ def waiting_states(
     )
 
 
-def stuck_states(waiting: Waiting, overview: Overview, zone: tzinfo, lines: int = 5) -> tuple[StuckState, ...]:
-    """Stuck instances by state, the state with the most abnormal wait first."""
+def named(waiting: Waiting) -> tuple[str, ...]:
+    """The stuck instances that `stuck_states` names, at least."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for item in waiting.stuck:
+        key = (item.instance.component_name, item.instance.machine_name, item.instance.state)
+        groups.setdefault(key, []).append(item.instance.instance_id)
+    return tuple(name for names in list(groups.values())[:SHOWN_STATES] for name in names[:LINES])
+
+
+def stuck_states(
+    waiting: Waiting, overview: Overview, zone: tzinfo, *, keys: Mapping[str, str], lines: int = LINES
+) -> tuple[StuckState, ...]:
+    """Stuck instances by state, the state with the most abnormal wait first; `keys` are business keys by instance."""
     groups: dict[tuple[str, str, str], list[StuckInstance]] = {}
     for item in waiting.stuck:
         key = (item.instance.component_name, item.instance.machine_name, item.instance.state)
@@ -195,6 +211,7 @@ def stuck_states(waiting: Waiting, overview: Overview, zone: tzinfo, lines: int 
             lines=tuple(
                 StuckLine(
                     instance_id=item.instance.instance_id,
+                    key=visible_text(keys.get(item.instance.instance_id, ""), 40),
                     waited=duration_text(item.waited_ms),
                     since=moment_text(item.instance.updated_at, zone),
                 )

@@ -1,0 +1,169 @@
+"""The walks that must feel effortless, from the Overview, by somebody who has never seen the tool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from tests.browser.reading import (
+    APP,
+    WAIT_MS,
+    Demo,
+    go,
+    lasting_text,
+    make_demo,
+    on_page,
+    pick_row,
+    picture,
+    plain,
+    ready,
+    search,
+    table,
+    text,
+    titles,
+)
+from xcstore.render.labels import moment_text, short_id
+
+sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
+
+LOST, GUIDED = "ORD-00123", "ORD-00001"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    return make_demo(tmp_path_factory)
+
+
+@pytest.fixture
+def start(serve: Callable[..., str], demo: Demo) -> str:
+    """Address of the Overview."""
+    return serve(APP, **demo.environment)
+
+
+@pytest.fixture
+def reopens(new_page: Callable[..., Any]) -> Callable[[Any], None]:
+    """Check that the address of a page, opened by somebody else, shows the same."""
+
+    def check(page: Any) -> None:
+        other = new_page()
+        go(other, page.url)
+        expect(other.get_by_test_id("stMain").locator(".canvas .stage")).to_have_count(
+            page.get_by_test_id("stMain").locator(".canvas .stage").count(), timeout=WAIT_MS
+        )
+        assert lasting_text(other) == lasting_text(page)
+        assert other.url == page.url
+        other.close()
+
+    return check
+
+
+def test_walk_1_an_order_is_stuck_which_since_when_why_and_what_would_have_moved_it_on(
+    page: Any, start: str, demo: Demo, reopens: Any
+) -> None:
+    lost = demo.order(LOST)
+    since = moment_text(demo.of(lost)[-1].persisted_at, UTC)
+    go(page, start)
+
+    # Which one and since when: on the Overview, without a click.
+    line = page.locator(f'a[href*="instance={lost}"]').first
+    expect(line).to_be_visible(timeout=WAIT_MS)
+    assert f"since {since}" in plain(line.inner_text())
+    assert "in Reserving" in text(page)
+
+    line.click()  # 1
+    on_page(page, "Instances")
+    picture(page, "States of this instance over time")
+    words = text(page)
+    assert "Reserving" in words
+    assert f"since {since}" in words
+    assert re.search(r"Here for 21 d 3 h .*Normally 1\.5 s \(median\)", words)
+    ways = table(page, "What would move this instance on")
+    assert {row["event"] for row in ways} == {"STOCK_RESERVED", "STOCK_SHORT"}
+    assert LOST not in page.url
+    reopens(page)
+
+    page.get_by_role("tab", name="Values after").click()  # 2
+    expect(page.get_by_test_id("stCode").filter(has_text=f'"orderId": "{LOST}"')).to_be_visible()
+
+    # Why: what entering the state set in motion waits, too.
+    pick_row(page, "Instances set in motion", 0)  # 3
+    expect(page.get_by_text("○ Checking")).to_be_visible(timeout=WAIT_MS)
+    ready(page)
+    assert "STOCK_HELD" in {row["event"] for row in table(page, "What would move this instance on")}
+    assert lost not in page.url
+    reopens(page)
+
+
+@pytest.mark.parametrize(
+    ("key", "components"), [(LOST, {"Order", "Inventory"}), (GUIDED, {"Order", "Inventory", "Shipping"})]
+)
+def test_walk_2_everything_that_a_business_key_touched_in_one_picture(
+    page: Any, start: str, demo: Demo, reopens: Any, key: str, components: set[str]
+) -> None:
+    touched = {event.instance_id: event for event in demo.touched(key)}
+    assert {event.component_name for event in touched.values()} == {f"{name}Component" for name in components}
+    go(page, start)
+
+    search(page, key)
+    page.get_by_role("link", name="Everything it touched, in one picture").click()
+    on_page(page, "Causality")
+
+    drawn = titles(picture(page, "Instances and events that this business key touched"))
+    for event in touched.values():
+        assert f"{event.machine_name} {short_id(event.instance_id)}" in drawn
+        assert any(event.component_name in title for title in drawn)
+    listed = table(page, "Instances that this business key touched")
+    assert len(listed) == len(touched)
+    assert {row[name] for row in listed for name in row if name.lower() == "machine"} == {
+        event.machine_name for event in touched.values()
+    }
+    assert f"{len(touched)} instances · {len(components)} components" in text(page)
+    reopens(page)
+
+    pick_row(page, "Instances that this business key touched", 0)
+    on_page(page, "Instances")
+    assert any(f"instance={name}" in page.url for name in touched)
+
+
+def test_walk_3_who_set_this_field_to_this_value_and_from_which_event_it_came(
+    page: Any, start: str, demo: Demo, reopens: Any
+) -> None:
+    order = demo.order(GUIDED)
+    setter = next(event for event in demo.of(order) if event.event_type == "ITEM_CHANGED")
+    amount = setter.payload["amount"]
+    go(page, start)
+    search(page, GUIDED)
+
+    page.get_by_test_id("stMain").locator(f'a[href*="instance={order}"]').first.click()
+    on_page(page, "Instances")
+    page.get_by_role("tab", name="Who set a field").click()
+    field = page.get_by_role("combobox", name="Field", exact=True)
+    field.click()
+    page.keyboard.type("amount")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Every event that set it")).to_be_visible(timeout=WAIT_MS)
+    ready(page)
+
+    newest, first = table(page, "Events that set amount")
+    assert (newest["value"], newest["set by event"], newest["event id"]) == (str(amount), "ITEM_CHANGED", setter.id)
+    assert newest["where the value came from"] == "payload.amount"
+    assert newest["before"] == first["value"] != newest["value"]
+    assert first["set by event"] == "INSTANCE_CREATED"
+    reopens(page)
+
+    pick_row(page, "Events that set amount", 0)
+    expect(page.get_by_text("ITEM_CHANGED: Draft → Draft")).to_be_visible(timeout=WAIT_MS)
+    ready(page)
+    assert f"event={setter.id}" in page.url
+    reopens(page)
+
+    page.get_by_role("link", name="Whole event").click()
+    on_page(page, "Events")
+    expect(page.get_by_test_id("stCode").filter(has_text=setter.id).first).to_be_visible()
+    expect(page.get_by_test_id("stJson")).to_contain_text(f"amount:{amount:g}")
+    reopens(page)
