@@ -122,7 +122,7 @@ def table(page: Any, name: str) -> list[dict[str, str]]:
 
     region = page.get_by_role("region", name=name)
     region.scroll_into_view_if_needed(timeout=WAIT_MS)
-    expect(region.get_by_role("gridcell").first).to_be_attached(timeout=WAIT_MS)
+    expect(region.locator("canvas [role=gridcell]").first).to_be_attached(timeout=WAIT_MS)
     lines = region.locator("canvas table tr").evaluate_all(
         "rows => rows.map(row => [...row.children].map(cell => cell.textContent))"
     )

@@ -183,9 +183,9 @@ def _reached(start: str, effects: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def test_causes_of_an_event_are_followed_back_to_the_first(loaded: Loaded) -> None:
-    for event_id in loaded.answers["traceEventAcrossComponents"]:
-        back = {id_: [c for c in loaded.causes(id_) if c in loaded.rows] for id_ in loaded.rows}
+    back = {id_: [c for c in loaded.causes(id_) if c in loaded.rows] for id_ in loaded.rows}
 
+    for event_id in loaded.answers["traceEventAcrossComponents"]:
         trace = loaded.stores.events.trace(event_id, "causes", max_events=len(loaded.rows))
 
         assert {event.id for event in trace.events} == _reached(event_id, back)

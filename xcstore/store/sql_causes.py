@@ -104,7 +104,7 @@ class _Graph:
     connection: sa.Connection
     layout: SqlLayout
     _known: dict[Way, Mapping[str, Sequence[str]]] = field(default_factory=dict)
-    _times: dict[str, EpochMs] = field(default_factory=dict)
+    _times: dict[str, EpochMs | None] = field(default_factory=dict)
     _every_link: dict[Way, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     _equal: bool | None = None
 
@@ -118,25 +118,28 @@ class _Graph:
     def times(self, ids: Iterable[str]) -> dict[str, EpochMs]:
         """`persisted_at` of those of the ids that are stored."""
         wanted = list(ids)
-        unknown = self.layout.ids(event_id for event_id in wanted if event_id not in self._times)
+        unknown = [event_id for event_id in wanted if event_id not in self._times]
+        self._times.update(dict.fromkeys(unknown))
         column = self.layout.columns["id"]
-        for chunk in _chunks(unknown):
+        for chunk in _chunks(self.layout.ids(unknown)):
             select = sa.select(self.layout.text("id"), self.layout.columns["persisted_at"])
             for event_id, at in self.connection.execute(select.where(column.in_(chunk))):
-                self._times[event_id] = at
-        return {event_id: self._times[event_id] for event_id in wanted if event_id in self._times}
+                self._times[event_id] = EpochMs(at)
+        found = ((event_id, self._times[event_id]) for event_id in wanted)
+        return {event_id: at for event_id, at in found if at is not None}
 
     def prefetch(self, root: str, way: Way, cap: int) -> None:
         """Learn all links along `way` with two questions, where what is reached is not more than `cap`."""
         step = self._step(way)
         if step is None:
             return
-        reached = list(self.connection.execute(step(root).limit(cap + 2)).scalars())
+        reached = [str(event_id) for event_id in self.connection.execute(step(root).limit(cap + 2)).scalars()]
         if len(reached) > cap + 1:
             return
+        self.times(reached)
         place = 0 if way == "effects" else 1
         known: defaultdict[str, list[str]] = defaultdict(list)
-        for link in self.links([str(event_id) for event_id in reached], way):
+        for link in self.links(reached, way):
             known[link[place]].append(link[1 - place])
         self._known[way] = known
 

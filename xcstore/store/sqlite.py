@@ -91,7 +91,7 @@ class SqliteDatabase(SqlDatabase):
                     unlocked = raw.files is not None and not raw.files[0]
                     raw.start_clock(self.statement_timeout_ms)
                     try:
-                        with self._cancellable(raw.interrupt):
+                        with self._cancellable(raw.withdraw):
                             answer = self._run(connection, "BEGIN", work)
                     except sa.exc.DatabaseError:
                         if unlocked and self._files() != raw.files:
@@ -283,6 +283,11 @@ class _Connection(sqlite3.Connection):
 
     def stop_clock(self) -> None:
         self.set_progress_handler(None, 0)
+
+    def withdraw(self) -> None:
+        """Stop what runs, and what is about to: `interrupt` alone does nothing between two statements."""
+        self._deadline = 0.0
+        self.interrupt()
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
