@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import xcstore.demo
 from tests.factories import START, event, snapshot
 from xcstore.cli import main
 from xcstore.store.base import EventQuery
@@ -203,3 +204,27 @@ def test_the_module_runs_as_a_program_with_its_exit_status(tmp_path: Path) -> No
     helped = program("--help")
     assert helped.returncode == 0
     assert all(command in helped.stdout for command in ("import", "demo", "info"))
+
+
+def test_valid_definitions_are_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(xcstore.demo.__file__ or "").parent / "components"
+
+    assert main(["validate", *map(str, sorted(folder.glob("*.yaml")))], {}) == 0
+    assert "component OrderComponent is valid; machines: " in capsys.readouterr().out
+
+
+def test_a_yaml_file_that_is_no_component_is_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong, right = tmp_path / "list.yaml", tmp_path / "right.yaml"
+    wrong.write_text("- just\n- a list\n", encoding="utf-8")
+    right.write_text(
+        "name: A\nstateMachines:\n  - name: M\n    initialState: S\n    states: [{name: S}]\n    transitions: []\n",
+        encoding="utf-8",
+    )
+
+    assert main(["validate", str(wrong), str(right)], {}) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"xcstore: {wrong}:1: ")
+    assert len(told.err.splitlines()) == 1
+    assert "component A is valid" in told.out

@@ -1,4 +1,4 @@
-"""`python -m xcstore`: import dumps, make the demo, look into a store.
+"""`python -m xcstore`: import dumps, make the demo, check definitions, look into a store.
 
 Exit status: 0 done; 1 done, but rows were left out (each is reported); 2 not done, or not to the end, for the reason
 that is given in one sentence.
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from xcstore.config import Settings
 from xcstore.errors import QueryError, XcstoreError
+from xcstore.model.loader import load_component
 from xcstore.ops.importing import ImportReport, import_files
 from xcstore.store.base import EventQuery, InstanceQuery, Stores
 from xcstore.store.opening import open_stores
@@ -64,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
         help="also into a store that holds events; needs another --seed if the demo is in it already",
     )
     demo.set_defaults(command=_demo)
+
+    validate = commands.add_parser("validate", help="check component definitions")
+    validate.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON; each file that is wrong is reported")
+    validate.set_defaults(command=_validate)
 
     info = commands.add_parser("info", help="say what a store holds")
     info.add_argument("url", nargs="?", metavar="URL", help="default: the first store of the settings")
@@ -118,6 +123,20 @@ def _demo(arguments: argparse.Namespace, settings: Settings) -> int:
             print(f"  {story.name} ({story.business_key or story.instance_id}): {story.words}")
         print(f"  and {len(report.anomalies)} planted faults of {len({a.kind for a in report.anomalies})} kinds")
     return 0
+
+
+def _validate(arguments: argparse.Namespace, _: Settings) -> int:
+    refused = 0
+    for file in arguments.files:
+        try:
+            component = load_component(file)
+        except XcstoreError as error:
+            refused += 1
+            print(f"xcstore: {_one_line(' '.join(str(error).split()))}", file=sys.stderr)
+        else:
+            machines = ", ".join(machine.name for machine in component.machines)
+            print(f"{file}: component {component.name} is valid; machines: {machines}")
+    return 2 if refused else 0
 
 
 def _info(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.factories import START, event, snapshot
-from xcstore.errors import XcstoreError
+from xcstore.errors import DuplicateEventError, LimitExceededError, XcstoreError
 from xcstore.store.base import EventQuery, InstanceQuery, Stores
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
@@ -107,7 +107,14 @@ class StoresAgree(RuleBasedStateMachine):
 
     @rule(batch=st.lists(events, max_size=4))
     def append_many(self, batch: list[Any]) -> None:
-        self.agree(lambda stores: stores.events.append_many(batch))
+        def append(stores: Stores) -> int | str:
+            # A batch may be wrong in two ways at once; which is met first depends on how it is written.
+            try:
+                return stores.events.append_many(batch)
+            except (DuplicateEventError, LimitExceededError):
+                return "refused"
+
+        self.agree(append)
 
     @rule(query=queries, limit=st.integers(1, 4), newest_first=st.booleans())
     def page_through(self, query: EventQuery, limit: int, newest_first: bool) -> None:

@@ -225,3 +225,12 @@ def test_a_cut_file_never_gives_a_row_that_was_not_in_it(
 
     assert error is not None
     assert json.dumps([row.value for row in found]) == json.dumps(rows[: len(found)])
+
+
+def test_a_number_that_is_cut_behind_its_point_is_read_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rows, "BLOCK", 1)
+
+    rows, error = rows_of(file, "[0.5, 1e-3 ,-12.25]")
+
+    assert error is None
+    assert [row.value for row in rows] == [0.5, 0.001, -12.25]

@@ -109,6 +109,9 @@ def _parsed(text: str) -> object:
         return RowFault(f"not JSON: {error.msg} at column {error.colno}")
 
 
+_GOES_ON: Final = ("", *"0123456789.eE+-")
+
+
 class _Scanner:
     """A window on the text of a file: `text[at:]` is still to be read."""
 
@@ -151,8 +154,10 @@ class _Scanner:
         line = self.line
         while True:
             value, end = self.value()
-            # A number may go on in the next block; a bracket or quote at the end says that it does not.
-            if end is not None and (end < len(self.text) or self.ended or self.text[end - 1] in '}]"'):
+            # A number may go on in the next block, also behind its point; a bracket or quote at the end does not.
+            if end is not None and (
+                self.ended or self.text[end - 1] in '}]"' or self.text[end : end + 1] not in _GOES_ON
+            ):
                 self.line += self.text.count("\n", self.at, end)
                 self.at = end
                 return Row(self.number, line, value)

@@ -93,17 +93,17 @@ def _layout(database: SqlDatabase) -> SqlLayout:
     def detect(connection: sa.Connection) -> SqlLayout:
         return detect_layout(connection, database.identity)
 
-    def create(connection: sa.Connection) -> None:
+    def is_empty(connection: sa.Connection) -> bool:
         inspector = sa.inspect(connection)
+        return not (inspector.get_table_names() or inspector.get_view_names())
+
+    def create(connection: sa.Connection) -> None:
         # Asked again where nobody else can answer: two programs may open the same empty database.
-        if not (inspector.get_table_names() or inspector.get_view_names()):
+        if is_empty(connection):
             create_schema(connection)
 
-    if not database.read_only:
-        try:
-            return database.read(detect)
-        except NotAStoreError:
-            database.write(create)
+    if not database.read_only and database.read(is_empty):
+        database.write(create)
     return database.read(detect)
 
 

@@ -71,7 +71,7 @@ def count_states(
         c = instances.c
         select = (
             sa.select(c.component_name, c.machine_name, c.state, *_tallied(c.updated_at))
-            .where(c.settled == 1, *_projected_conditions(query))
+            .where(c.settled == sa.true(), *_projected_conditions(layout, query))
             .group_by(c.component_name, c.machine_name, c.state)
         )
         rows: Iterable[AnyRow] = connection.execute(select)
@@ -121,7 +121,7 @@ class _Tally:
 
 
 def _is_projected(layout: SqlLayout) -> bool:
-    return layout.is_ours and layout.dialect == "sqlite"
+    return layout.is_ours
 
 
 def _projected(
@@ -136,7 +136,7 @@ def _projected(
 ) -> list[StandingSummary]:
     c = instances.c
     key = sa.tuple_(c.updated_at, c.last_seq)
-    select = sa.select(instances).where(c.settled == 1, *_projected_conditions(query))
+    select = sa.select(instances).where(c.settled == sa.true(), *_projected_conditions(layout, query))
     if after is not None:
         place = sa.tuple_(sa.literal(after[0], sa.BigInteger), sa.literal(after[1], sa.BigInteger))
         select = select.where(key < place if newest_first else key > place)
@@ -172,14 +172,14 @@ def _summary_of(row: AnyRow) -> InstanceSummary:
 def _unsettled(connection: sa.Connection, layout: SqlLayout, query: InstanceQuery) -> list[StandingSummary]:
     """Those that the triggers could not follow, worked out from their streams."""
     c = instances.c
-    select = sa.select(c.instance_id).where(c.settled == 0)
+    select = sa.select(c.instance_id).where(c.settled == sa.false())
     if query.instance_ids:
         select = select.where(c.instance_id.in_([value for value in query.instance_ids if is_storable(value)]))
     ids = list(connection.execute(select).scalars())
     return list(_tied_summaries(connection, layout, ids).values()) if ids else []
 
 
-def _projected_conditions(query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
+def _projected_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
     c = instances.c
     for column, values in (
         (c.component_name, query.components),
@@ -191,7 +191,7 @@ def _projected_conditions(query: InstanceQuery) -> Iterator[sa.ColumnElement[boo
             yield column.in_([value for value in values if is_storable(value)])
     if query.id_prefix:
         yield _starts_with(c.instance_id, query.id_prefix)
-        if is_storable(query.id_prefix):
+        if layout.dialect == "sqlite" and is_storable(query.id_prefix):  # it compares bytes; others by a language
             yield c.instance_id.between(query.id_prefix, query.id_prefix + "\U0010ffff")
     if query.updated_from is not None:
         yield c.updated_at >= int64(query.updated_from)

@@ -8,11 +8,12 @@ fsm_event_extra       seq: the order of insertion; original: JSON text of the wh
 fsm_event_causes      one row per recorded cause, which makes a trace an index walk
 fsm_snapshot_history  whole snapshot documents, the last few of each instance
 fsm_definitions       component documents by hash
-fsm_instances         SQLite: one row per instance, as its events tell it
+fsm_instances         one row per instance, as its events tell it
 fsm_event_counts      SQLite: events per hour, names, type and states
 
-SQLite has one writer at a time and no parallel scans: two tables that each event updates cost it little and save whole
-scans. PostgreSQL has many writers, which such rows would make wait for each other, and aggregates in parallel.
+Every event of an hour updates the same few rows of fsm_event_counts. SQLite has one writer at a time, so that costs it
+little, and saves whole scans. PostgreSQL has many writers, which such rows would make wait for each other; it has an
+index of the same columns instead, small because equal keys are stored once.
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ sa.Index("idx_events_component", events.c.component_name)
 sa.Index("idx_events_machine", events.c.machine_name)
 sa.Index("idx_events_timestamp", events.c.persisted_at)
 sa.Index("idx_events_caused_by", events.c.caused_by, postgresql_using="gin").ddl_if(dialect="postgresql")
+sa.Index(
+    "idx_events_transition",
+    *(events.c[name] for name in ("component_name", "machine_name", "state_before", "event_type", "state_after")),
+).ddl_if(dialect="postgresql")
 
 EVENT_COLUMNS: Final = tuple(column.name for column in events.c if column.name != "created_at")
 """Those that a writer gives, in order; `codec.event_to_documented_row` has the same."""
@@ -137,11 +142,9 @@ definitions: Final = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
-_sqlite_metadata: Final = sa.MetaData()
-
 instances: Final = sa.Table(
     "fsm_instances",
-    _sqlite_metadata,
+    _metadata,
     sa.Column("instance_id", sa.String(50), primary_key=True, nullable=False),
     sa.Column("component_name", sa.String(100), nullable=False),
     sa.Column("machine_name", sa.String(100), nullable=False),
@@ -161,7 +164,9 @@ instances: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("idx_instances_updated", instances.c.updated_at, instances.c.last_seq)
-sa.Index("idx_instances_unsettled", instances.c.instance_id, sqlite_where=instances.c.settled == 0)
+sa.Index("idx_instances_unsettled", instances.c.instance_id, sqlite_where=instances.c.settled == 0, postgresql_where=sa.text("NOT settled"))
+
+_sqlite_metadata: Final = sa.MetaData()
 
 event_counts: Final = sa.Table(
     "fsm_event_counts",
@@ -267,9 +272,22 @@ CREATE TRIGGER fsm_events_deleted AFTER DELETE ON fsm_events BEGIN
 END""",
 )
 
+# The fold of `fsm_events_added` is the one of SQLite's trigger, over events in the order of instance and insertion: all
+# writers lock instances in the same order. Where a state is not settled, what follows it at one moment is not either.
+_PUT_INSTANCE: Final = """UPDATE fsm_instances SET
+          component_name = known.component_name, machine_name = known.machine_name, state = known.state,
+          created_at = known.created_at, updated_at = known.updated_at, event_count = known.event_count,
+          last_event_id = known.last_event_id, last_event_type = known.last_event_type, last_seq = known.last_seq,
+          moment_size = known.moment_size, chained = known.chained, settled = known.settled
+        WHERE instance_id = known.instance_id;"""
+
 _POSTGRESQL_TRIGGERS: Final = (
-    """
+    f"""
 CREATE FUNCTION fsm_events_added() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  e record;
+  known fsm_instances;
+  changed boolean := false;
 BEGIN
   IF current_setting('xcstore.extra', true) IS DISTINCT FROM 'written' THEN
     INSERT INTO fsm_event_extra (event_id)
@@ -277,11 +295,70 @@ BEGIN
   END IF;
   INSERT INTO fsm_event_causes (cause_id, event_id)
     SELECT DISTINCT cause, id FROM added CROSS JOIN LATERAL unnest(added.caused_by) AS cause WHERE cause IS NOT NULL;
+
+  FOR e IN
+    SELECT a.id, a.instance_id, a.component_name, a.machine_name, a.event_type, a.state_before, a.state_after,
+           a.persisted_at, x.seq
+    FROM added a JOIN fsm_event_extra x ON x.event_id = a.id ORDER BY a.instance_id, x.seq
+  LOOP
+    IF known.instance_id IS DISTINCT FROM e.instance_id THEN
+      IF changed THEN
+        {_PUT_INSTANCE}
+        changed := false;
+      END IF;
+      SELECT * INTO known FROM fsm_instances WHERE instance_id = e.instance_id FOR UPDATE;
+      IF NOT FOUND THEN
+        INSERT INTO fsm_instances
+          VALUES (e.instance_id, e.component_name, e.machine_name, e.state_after, e.persisted_at, e.persisted_at, 1,
+                  e.id, e.event_type, e.seq, 1, e.state_before = '', true)
+          ON CONFLICT DO NOTHING RETURNING * INTO known;
+        CONTINUE WHEN FOUND;
+        -- Another writer was first, and is done now.
+        SELECT * INTO known FROM fsm_instances WHERE instance_id = e.instance_id FOR UPDATE;
+      END IF;
+    END IF;
+    changed := true;
+    known.event_count := known.event_count + 1;
+    IF e.persisted_at < known.updated_at THEN
+      known.created_at := least(known.created_at, e.persisted_at);
+      known.chained := false;
+      known.settled := known.moment_size = 1;
+      CONTINUE;
+    ELSIF e.persisted_at > known.updated_at THEN
+      known.chained := known.settled AND known.state = e.state_before;
+      known.settled := true;
+      known.moment_size := 1;
+    ELSE
+      known.settled := known.settled AND known.chained AND known.state = e.state_before AND known.last_seq < e.seq;
+      known.moment_size := known.moment_size + 1;
+    END IF;
+    known.component_name := e.component_name;
+    known.machine_name := e.machine_name;
+    known.state := e.state_after;
+    known.updated_at := e.persisted_at;
+    known.last_event_id := e.id;
+    known.last_event_type := e.event_type;
+    known.last_seq := e.seq;
+  END LOOP;
+  IF changed THEN
+    {_PUT_INSTANCE}
+  END IF;
   RETURN NULL;
 END $$""",
     """
 CREATE FUNCTION fsm_events_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM 1 FROM fsm_instances WHERE instance_id IN (SELECT instance_id FROM gone) ORDER BY instance_id FOR UPDATE;
+  DELETE FROM fsm_instances WHERE instance_id IN (SELECT instance_id FROM gone);
+  INSERT INTO fsm_instances
+    SELECT DISTINCT ON (instance_id)
+           e.instance_id, e.component_name, e.machine_name, e.state_after,
+           min(e.persisted_at) OVER stream, e.persisted_at, count(*) OVER stream, e.id, e.event_type, x.seq,
+           count(*) OVER moment, false, count(*) OVER moment = 1
+    FROM fsm_events e JOIN fsm_event_extra x ON x.event_id = e.id
+    WHERE e.instance_id IN (SELECT instance_id FROM gone)
+    WINDOW stream AS (PARTITION BY e.instance_id), moment AS (PARTITION BY e.instance_id, e.persisted_at)
+    ORDER BY instance_id, e.persisted_at DESC, x.seq DESC;
   DELETE FROM fsm_event_extra x USING gone WHERE x.event_id = gone.id;
   DELETE FROM fsm_event_causes c USING gone WHERE c.event_id = gone.id;
   RETURN NULL;

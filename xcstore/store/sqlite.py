@@ -11,7 +11,7 @@ Reading leaves no trace. A database in WAL mode is the difficulty: even a connec
 We look with `stat` only. Opening the file ourselves and closing it again would take from the other connections of this
 process all locks that they hold on it (a trap of POSIX locks; sqlite.org/howtocorrupt.html).
 
-Writers use WAL, `BEGIN IMMEDIATE` (a transaction that reads first and then wants to write loses against others), a
+Writers use WAL from their first write on, `BEGIN IMMEDIATE` (a transaction that reads first and then wants to write loses against others), a
 busy timeout, and `synchronous=FULL`, as an event must be durable when `append` returns.
 """
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from xcstore.store.sql_arrow import arrow_column
 from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase
 from xcstore.store.sql_layout import AnySelect
 from xcstore.store.sql_tables import upsert_snapshot
+from xcstore.store.sqlite_adbc import fetch_table, writers
 from xcstore.store.sqlite_bulk import add_many, id_list_text
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ _BUSY_MS: Final = 5_000
 _TICK: Final = 20_000
 """Steps of SQLite's machine between two looks at the clock: about a millisecond."""
 _ATTEMPTS: Final = 5
-_ARROW_BATCH: Final = 50_000
+_ARROW_BATCH: Final = 10_000
 _SMALLEST: Final = 512
 """Bytes of the smallest database there is."""
 _CLOCK_TICK: Final = 0.02
@@ -66,7 +68,10 @@ class SqliteDatabase(SqlDatabase):
         super().__init__(f"sqlite:///{path}", read_only=read_only, statement_timeout_ms=statement_timeout_ms)
         self._path: Final = path
         self._closed = False
+        self._is_wal = False
         self._check_file()
+        if not read_only:
+            writers.add(path)
         self._engine: Final = sa.create_engine(
             "sqlite://",
             creator=self._connect,
@@ -77,9 +82,6 @@ class SqliteDatabase(SqlDatabase):
             hide_parameters=True,
         )
         sa.event.listen(self._engine, "checkout", self._check_connection)
-        if not read_only:
-            with self._translated(), self._engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
     # Transactions
 
@@ -110,6 +112,10 @@ class SqliteDatabase(SqlDatabase):
         if self.read_only:
             raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
         with self._translated(), self._engine.connect() as connection:
+            if not self._is_wal:
+                # Not when it is opened: what is opened for writing may turn out to be somebody else's.
+                _raw(connection).execute("PRAGMA journal_mode=WAL")
+                self._is_wal = True
             # No clock: a long import is long, and each of its statements is short.
             return self._run(connection, "BEGIN IMMEDIATE", work)
 
@@ -148,7 +154,6 @@ class SqliteDatabase(SqlDatabase):
                 raw.execute("PRAGMA cache_size=-16000")
                 raw.execute("PRAGMA trusted_schema=OFF")  # our triggers would not run with it; views of others need not
                 raw.execute("PRAGMA query_only=ON")
-                raw.execute("PRAGMA mmap_size=1073741824")
             else:
                 raw.execute("PRAGMA cache_size=-64000")
                 raw.execute("PRAGMA synchronous=FULL")
@@ -242,22 +247,37 @@ class SqliteDatabase(SqlDatabase):
     def fetch_arrow(self, select: AnySelect, schema: pa.Schema) -> pa.Table:
         import pyarrow as pa
 
-        def fetch(connection: sa.Connection) -> list[pa.RecordBatch]:
-            compiled = select.compile(self._engine, compile_kwargs={"render_postcompile": True})
-            parameters = compiled.construct_params()
-            cursor = connection.connection.cursor()
-            try:
-                cursor.execute(str(compiled), [parameters[name] for name in compiled.positiontup or ()])
-                batches = []
-                while rows := cursor.fetchmany(_ARROW_BATCH):
-                    columns = zip(*rows, strict=True)
-                    arrays = [arrow_column(values, field.type) for values, field in zip(columns, schema, strict=True)]
-                    batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
-                return batches
-            finally:
-                cursor.close()
+        compiled = select.compile(self._engine, compile_kwargs={"render_postcompile": True})
+        values = compiled.construct_params()
+        statement, parameters = str(compiled), [values[name] for name in compiled.positiontup or ()]
+        if select.get_execution_options().get("steady"):
+            table = self._fetch_by_adbc(statement, parameters, schema)
+            if table is not None:
+                return table
+        batches = self.read(lambda connection: _fetch_by_cursor(connection, statement, parameters, schema))
+        return pa.Table.from_batches(batches, schema).unify_dictionaries()
 
-        return pa.Table.from_batches(self.read(fetch), schema).unify_dictionaries()
+    def _fetch_by_adbc(self, statement: str, parameters: Sequence[Any], schema: pa.Schema) -> pa.Table | None:
+        """None where this road is closed, or leads nowhere: the other one tells why, in our words."""
+        import adbc_driver_manager as adbc
+
+        withdrawn = threading.Event()
+        deadline = time.monotonic() + self.statement_timeout_ms / 1000
+
+        def check() -> None:
+            if withdrawn.is_set() or time.monotonic() > deadline:
+                raise self._translation("interrupted")
+
+        with self._translated(), writers.kept_out(self._path) as alone:
+            files = self._files()
+            if not alone or files is None or files[0]:
+                return None
+            try:
+                with self._cancellable(withdrawn.set):
+                    table = fetch_table(self._path, statement, parameters, schema, check)
+            except (adbc.Error, ValueError):  # a value of another type than its column (also Arrow's errors)
+                return None
+            return table if self._files() == files else None
 
     def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
         connection.execute(upsert_snapshot(sqlite_insert(sql_tables.snapshots), row))
@@ -267,8 +287,10 @@ class SqliteDatabase(SqlDatabase):
         return haystack.like(f"%{_escaped(needle)}%", escape="\\")
 
     def close(self) -> None:
-        self._closed = True
+        was_open, self._closed = not self._closed, True
         self._engine.dispose()
+        if was_open and not self.read_only:
+            writers.remove(self._path)
 
 
 class _Connection(sqlite3.Connection):
@@ -291,6 +313,24 @@ class _Connection(sqlite3.Connection):
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
+
+
+def _fetch_by_cursor(
+    connection: sa.Connection, statement: str, parameters: Sequence[Any], schema: pa.Schema
+) -> list[pa.RecordBatch]:
+    import pyarrow as pa
+
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement, parameters)
+        batches = []
+        while rows := cursor.fetchmany(_ARROW_BATCH):
+            columns = zip(*rows, strict=True)
+            arrays = [arrow_column(values, field.type) for values, field in zip(columns, schema, strict=True)]
+            batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        return batches
+    finally:
+        cursor.close()
 
 
 def _raw(connection: sa.Connection) -> _Connection:
