@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from xcstore.store.base import Count, CountBy, EventQuery
 from xcstore.store.sql_layout import AnySelect, SqlLayout, int64
-from xcstore.store.sql_pages import conditions
+from xcstore.store.sql_pages import conditions, expect_scan
 from xcstore.store.sql_rollups import counted_in_rollup, edges, rollup_conditions
 from xcstore.store.sql_tables import event_counts
 from xcstore.units import DurationMs, EpochMs
@@ -30,6 +30,8 @@ def count_events(
 ) -> Counts:
     """Counts by (values, bucket); text and payload conditions are not looked at."""
     if not (layout.is_ours and layout.dialect == "sqlite" and counted_in_rollup(query, bucket_ms)):
+        if not query.instance_ids:
+            expect_scan(connection, layout)
         return Counter(dict(_from_events(connection, layout, query, by, bucket_ms)))
     (first, last), rest = edges(query)
     counts: Counts = Counter()

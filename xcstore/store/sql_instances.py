@@ -17,13 +17,17 @@ from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store.base import InstanceQuery, InstanceSummary, StateCount
 from xcstore.store.sql_layout import AnyRow, SqlLayout, int64, is_storable
-from xcstore.store.sql_pages import Key, after_key, ordered
+from xcstore.store.sql_pages import Key, after_key, expect_scan, ordered
 from xcstore.store.sql_tables import event_extra, instances
 from xcstore.units import EpochMs
 
 __all__ = ["StandingSummary", "count_states", "find_instances", "last_event_id"]
 
 _CHUNK: Final = 1_000
+_SPARE: Final = 16
+"""Candidates beyond a page, for those that share their moment with the last event and are not it."""
+_WALKS: Final = (5_000, 40_000)
+"""Events that PostgreSQL looks at from the start of a page, before it compares all with all."""
 _LIGHT: Final = (
     "id",
     "instance_id",
@@ -51,12 +55,12 @@ def find_instances(
     """The next `limit` instances (fewer: there are no more)."""
     if _is_projected(layout):
         return _projected(connection, layout, query, holds, after, limit, newest_first=newest_first)
-    _give_memory(connection, layout)
     found: list[StandingSummary] = []
+    asked = limit + _SPARE
     while len(found) < limit:
-        rows = _candidates(connection, layout, query, after, limit, newest_first=newest_first)
+        rows = _candidates(connection, layout, query, after, asked, newest_first=newest_first)
         found += _summaries(connection, layout, rows)
-        if len(rows) < limit:
+        if len(rows) < asked:
             break
         after = _standing(layout, rows[-1])
     return [item for item in found if holds(item[1])][:limit]
@@ -77,7 +81,7 @@ def count_states(
         rows: Iterable[AnyRow] = connection.execute(select)
         unsettled: Iterable[InstanceSummary] = (summary for _, summary in _unsettled(connection, layout, query))
     else:
-        _give_memory(connection, layout)
+        expect_scan(connection, layout)
         rows, tied = _last_states(connection, layout, query)
         unsettled = (summary for _, summary in _tied_summaries(connection, layout, tied).values())
     for component, machine, state, count, oldest, newest in rows:
@@ -211,7 +215,11 @@ def _candidates(
     *,
     newest_first: bool,
 ) -> Sequence[AnyRow]:
-    """Events of the last moment of their instance, in page order. Walks newest first, it stops after a page."""
+    """Events of the last moment of their instance, in page order.
+
+    A walk along the time stops after a page, early for states that many instances are in. Where few are, it would look
+    up the instance of each event of the store; PostgreSQL is told when to stop walking, and joins instead.
+    """
     at, last = layout.order()
     select = (
         sa.select(*(layout.text(name).label(name) for name in _LIGHT), at.label("persisted_at"), last.label("key"))
@@ -220,7 +228,42 @@ def _candidates(
     )
     if after is not None:
         select = select.where(after_key(layout, after, newest_first=newest_first))
-    return connection.execute(ordered(select, layout, newest_first=newest_first).limit(limit)).all()
+    walked = ordered(select, layout, newest_first=newest_first).limit(limit)
+    if layout.dialect == "sqlite":
+        return connection.execute(walked).all()
+    if not query.instance_ids:
+        for length in _WALKS if newest_first else _WALKS[:1]:
+            end = _walk_end(connection, layout, query, after, length, newest_first=newest_first)
+            if end is None:
+                break
+            rows = connection.execute(walked.where(at >= end if newest_first else at <= end)).all()
+            if len(rows) == limit:
+                return rows
+    expect_scan(connection, layout)
+    # Within the same question, ORDER BY and LIMIT would make the planner walk after all.
+    every = select.cte("every").prefix_with("MATERIALIZED", dialect="postgresql")
+    order = [every.c.persisted_at, every.c.key]
+    joined = sa.select(every).order_by(*(column.desc() if newest_first else column for column in order))
+    return connection.execute(joined.limit(limit)).all()
+
+
+def _walk_end(
+    connection: sa.Connection,
+    layout: SqlLayout,
+    query: InstanceQuery,
+    after: Key | None,
+    length: int,
+    *,
+    newest_first: bool,
+) -> int | None:
+    """The moment `length` events further on; None where there are fewer."""
+    at = layout.columns["persisted_at"]
+    select = sa.select(at).select_from(layout.events).where(*_time_conditions(layout, query))
+    if after is not None:
+        select = select.where(at <= after[0] if newest_first else at >= after[0])
+    select = select.order_by(at.desc() if newest_first else at).offset(length).limit(1)
+    moment: int | None = connection.execute(select).scalar()
+    return moment
 
 
 def _is_last(layout: SqlLayout) -> sa.ColumnElement[bool]:
@@ -228,12 +271,6 @@ def _is_last(layout: SqlLayout) -> sa.ColumnElement[bool]:
     later = layout.events.alias("later")
     instance_id, at = layout.columns["instance_id"], layout.columns["persisted_at"]
     return ~sa.exists().where(later.c[instance_id.name] == instance_id, later.c[at.name] > at)
-
-
-def _give_memory(connection: sa.Connection, layout: SqlLayout) -> None:
-    """Room to compare all events with all others of their instance without writing them to disk in between."""
-    if layout.dialect == "postgresql":
-        connection.execute(sa.select(sa.func.set_config("work_mem", "64MB", True)))
 
 
 def _event_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
@@ -245,6 +282,10 @@ def _event_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[sa.Co
         if values:
             yield layout.among(name, values)
     yield from _instance_conditions(layout, query)
+    yield from _time_conditions(layout, query)
+
+
+def _time_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[sa.ColumnElement[bool]]:
     at = layout.columns["persisted_at"]
     if query.updated_from is not None:
         yield at >= int64(query.updated_from)

@@ -11,7 +11,7 @@ from xcstore.store.base import Cursor, EventQuery
 from xcstore.store.cursors import decode_cursor, encode_cursor
 from xcstore.store.sql_layout import AnySelect, SqlLayout, int64
 
-__all__ = ["Key", "after_key", "conditions", "cursor_of", "key_of", "ordered", "select_events"]
+__all__ = ["Key", "after_key", "conditions", "cursor_of", "expect_scan", "key_of", "ordered", "select_events"]
 
 Key = tuple[int, int | str]
 """Where a row stands in page order: (`persisted_at`, seq or id)."""
@@ -56,6 +56,17 @@ def after_key(layout: SqlLayout, key: Key, *, newest_first: bool) -> sa.ColumnEl
     if newest_first:
         return sa.and_(at <= moment, sa.tuple_(at, last) < sa.tuple_(moment, value))
     return sa.and_(at >= moment, sa.tuple_(at, last) > sa.tuple_(moment, value))
+
+
+def expect_scan(connection: sa.Connection, layout: SqlLayout) -> None:
+    """For the rest of the transaction: a question about all events is coming.
+
+    PostgreSQL guesses that there are as many different values as rows, and would sort them on disk rather than tally
+    them in memory, and hesitates to use more than one core.
+    """
+    if layout.dialect == "postgresql":
+        settings = {"work_mem": "64MB", "parallel_setup_cost": "0", "parallel_tuple_cost": "0"}
+        connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in settings.items())))
 
 
 def key_of(layout: SqlLayout, cursor: Cursor, kind: str) -> Key:

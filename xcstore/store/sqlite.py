@@ -155,7 +155,7 @@ class SqliteDatabase(SqlDatabase):
                 raw.execute("PRAGMA trusted_schema=OFF")  # our triggers would not run with it; views of others need not
                 raw.execute("PRAGMA query_only=ON")
             else:
-                raw.execute("PRAGMA cache_size=-64000")
+                raw.execute("PRAGMA cache_size=-256000")
                 raw.execute("PRAGMA synchronous=FULL")
         except BaseException:
             raw.close()
