@@ -13,6 +13,7 @@ from xcstore.analysis.business_key import business_key
         ({"qty": 1, "sku": "SKU13"}, "Cart", "SKU13"),
         ({"customerId": "C7", "subscriptionId": "SUB-1"}, "Subscription", "SUB-1"),
         ({"orderId": "ORD-1", "paymentMethod": "visa"}, "Payment", "ORD-1"),
+        ({"sku": "SKU-1", "orderId": "ORD-1"}, "Reservation", "ORD-1"),
         ({"parcelId": "8c1d47a0-1111-4222-8333-444455556666", "trackingCode": "NW1"}, "Parcel", "NW1"),
         ({"paid": True, "valid": "yes", "pep": "no"}, "Order", None),
         ({"orderId": ""}, "Order", None),

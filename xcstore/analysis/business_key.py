@@ -16,9 +16,10 @@ _MAX_CHARS: Final = 40
 def business_key(payload: object, machine_name: str) -> str | None:
     """The value in a creation's payload that most likely names the instance; None where none does.
 
-    No store says which value it is. By its name: one that carries the machine's name (`orderId` of Order) comes first,
-    then a plain `id`, then any other that ends like a key; in each, the shortest name, then the first by letters, so
-    that the order of keys, which databases change, says nothing. Values that are UUIDs name nothing to people.
+    No store says which value it is. By its name: one that carries the machine's name (`orderId` of Order) comes
+    first, then a plain `id`, then any other that ends like a key, then codes, which name kinds of things rather
+    than one; in each, the shortest name, then the first by letters, so that the order of keys, which databases
+    change, says nothing. Values that are UUIDs name nothing to people.
     """
     if not isinstance(payload, Mapping):
         return None
@@ -41,4 +42,6 @@ def _rank(name: str, machine_name: str) -> int:
     lower = name.lower()
     if machine_name and lower.startswith(machine_name.lower()):
         return 0
-    return 1 if lower in ("id", "key") else 2
+    if lower in ("id", "key"):
+        return 1
+    return 3 if lower.endswith(("code", "sku")) else 2

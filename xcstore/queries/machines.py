@@ -9,14 +9,14 @@ import pandas as pd
 from xcstore.analysis.intervals import dwell
 from xcstore.store.base import EventQuery, InstanceQuery, StateCount, Stores
 
-__all__ = ["MachineFacts", "Sample", "Stays", "machine_facts", "stays_of"]
+__all__ = ["MachineFacts", "Sample", "Stays", "latest_streams", "machine_facts", "stays_of"]
 
 SAMPLE_INSTANCES = 500
 """Most instances that durations are taken from: the latest ones."""
 SAMPLE_EVENTS = 20_000
 """Most events of theirs that are read."""
-SMALL_SAMPLE = 200
-"""For what is told in passing."""
+SMALL_SAMPLE = 300
+"""For what is told of many machines at once, or in passing."""
 
 COLUMNS = ("id", "instance_id", "component_name", "machine_name", "state_before", "state_after", "persisted_at")
 
@@ -73,21 +73,22 @@ def machine_facts(stores: Stores, component: str, machine: str, *, sample: int =
         machine=machine,
         transitions=tuple(((row.key[0], row.key[1], row.key[2]), row.count) for row in counts),
         states=tuple(stores.events.count_instances(InstanceQuery(components=(component,), machines=(machine,)))),
-        sample=_sample(stores, component, machine, sample),
+        sample=latest_streams(stores, component, machine, sample),
     )
 
 
 def stays_of(stores: Stores, component: str, machine: str, *, sample: int = SMALL_SAMPLE) -> Stays:
     """Completed stays of the latest `sample` instances of a machine."""
-    found = _sample(stores, component, machine, sample)
+    found = latest_streams(stores, component, machine, sample)
     return Stays(table=dwell(found.events), instances=found.instances)
 
 
-def _sample(stores: Stores, component: str, machine: str, instances: int) -> Sample:
+def latest_streams(stores: Stores, component: str, machine: str, instances: int = SMALL_SAMPLE) -> Sample:
+    """Streams of the latest `instances` of a machine, the latest `SAMPLE_EVENTS` events of them."""
     query = InstanceQuery(components=(component,), machines=(machine,))
     ids = tuple(item.instance_id for item in stores.events.instances(query, limit=instances).items)
     if not ids:
-        return Sample(events=pd.DataFrame(), instances=0)
+        return Sample(events=pd.DataFrame(columns=pd.Index([*COLUMNS[:-1], "persisted_at_ms"])), instances=0)
     table = stores.events.to_arrow(
         EventQuery(instance_ids=ids), columns=COLUMNS, limit=SAMPLE_EVENTS, newest_first=True
     )

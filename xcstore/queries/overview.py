@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
-from xcstore.analysis.intervals import dwell
+from xcstore.analysis.intervals import DWELL_COLUMNS, dwell
 from xcstore.analysis.stuck import Limit, WaitingState, limits
+from xcstore.queries.machines import latest_streams
 from xcstore.store.base import (
     Count,
     CountBy,
@@ -38,23 +39,12 @@ __all__ = [
     "waiting",
 ]
 
-SAMPLE_INSTANCES: Final = 300
-"""Instances of each machine, the latest ones, whose stays say how long a state normally lasts."""
 SAMPLE_EVENTS: Final = 200
 MANY_EVENTS: Final = 100_000
 MAX_WAITERS: Final = 5_000
 """Waiting instances looked at, the oldest first; beyond that the result says that there are more."""
 _WAITERS_PAGE: Final = 1_000
 
-_DWELL_COLUMNS: Final = (
-    "id",
-    "instance_id",
-    "component_name",
-    "machine_name",
-    "state_before",
-    "state_after",
-    "persisted_at",
-)
 _BUCKETS: Final = tuple(
     DurationMs(count * unit)
     for unit, counts in (
@@ -177,9 +167,9 @@ def waiting(stores: Stores, states: tuple[WaitingState, ...], *, as_of: EpochMs)
     `states` are those in which instances are now and which have a way on; see `views.overview.waiting_states`.
     """
     machines = dict.fromkeys((state.component_name, state.machine_name) for state in states)
-    samples = {machine: _latest_streams(stores, *machine) for machine in machines}
-    frames = [frame for frame, _ in samples.values() if not frame.empty]
-    normal = dwell(pd.concat(frames, ignore_index=True) if frames else _no_events())
+    samples = {machine: latest_streams(stores, *machine) for machine in machines}
+    frames = [sample.events for sample in samples.values() if not sample.events.empty]
+    normal = dwell(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame(columns=pd.Index(DWELL_COLUMNS))
     allowed = {
         (state.component_name, state.machine_name, state.state): limit
         for state, limit in zip(states, limits(states, normal), strict=True)
@@ -197,7 +187,9 @@ def waiting(stores: Stores, states: tuple[WaitingState, ...], *, as_of: EpochMs)
         as_of=as_of,
         stuck=tuple(stuck),
         complete=complete,
-        sampled=tuple((*machine, read, totals.get(machine, read)) for machine, (_, read) in samples.items()),
+        sampled=tuple(
+            (*machine, sample.instances, totals.get(machine, sample.instances)) for machine, sample in samples.items()
+        ),
     )
 
 
@@ -251,22 +243,6 @@ def _waiters(
         if len(found) >= MAX_WAITERS:
             return found, False
         after = page.next
-
-
-def _latest_streams(stores: Stores, component: str, machine: str) -> tuple[pd.DataFrame, int]:
-    """Whole streams of the latest instances of a machine, and of how many instances they are."""
-    page = stores.events.instances(InstanceQuery(components=(component,), machines=(machine,)), limit=SAMPLE_INSTANCES)
-    ids = tuple(item.instance_id for item in page.items)
-    if not ids:
-        return _no_events(), 0
-    table = stores.events.to_arrow(EventQuery(instance_ids=ids), columns=_DWELL_COLUMNS)
-    frame: pd.DataFrame = table.to_pandas()
-    return frame.rename(columns={"persisted_at": "persisted_at_ms"}), len(ids)
-
-
-def _no_events() -> pd.DataFrame:
-    names: Iterable[str] = (*_DWELL_COLUMNS[:-1], "persisted_at_ms")
-    return pd.DataFrame({name: pd.Series(dtype="object") for name in names})
 
 
 def _instances_by_machine(states: Sequence[WaitingState]) -> dict[tuple[str, str], int]:

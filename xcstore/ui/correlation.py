@@ -5,9 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from xcstore.queries import correlation as queries
+from xcstore.queries import instances
 from xcstore.render.labels import markdown_escape
 from xcstore.render.timeline import draw_timeline
 from xcstore.ui import loading, state, tables, viewer, widgets
+from xcstore.units import EpochMs
 from xcstore.views import correlation as views
 
 __all__ = ["ask", "show"]
@@ -28,7 +30,7 @@ def show(key: str) -> None:
     ask()
     with st.spinner("Looking through the payloads …", show_time=True):
         found = loading.ask(queries.correlation, key)
-    view = views.build(found, loading.catalog().find_machine, now=loading.now(), zone=state.zone())
+    view = views.build(found, loading.catalog().find_machine, now=_as_of(), zone=state.zone())
     if not view.instances:
         st.info(
             "No payload holds exactly this value. The search box above finds parts of values, and ids."
@@ -47,8 +49,8 @@ def show(key: str) -> None:
     )
     if clicked in view.event_ids:
         _open(clicked, view)
-    instances, events = st.tabs([f"Instances ({len(view.instances):,})", f"Events ({len(view.events):,})"])
-    with instances:
+    of_instances, of_events = st.tabs([f"Instances ({len(view.instances):,})", f"Events ({len(view.events):,})"])
+    with of_instances:
         tables.pick(
             view.instances,
             view.instance_ids,
@@ -57,7 +59,7 @@ def show(key: str) -> None:
             on_pick=lambda instance_id: widgets.go("instances", instance=instance_id),
         )
         st.caption("Select a row to open the instance.")
-    with events:
+    with of_events:
         tables.pick(
             view.events,
             view.event_ids,
@@ -66,6 +68,12 @@ def show(key: str) -> None:
             on_pick=lambda event_id: state.put(event=event_id, key=None),
         )
         st.caption("Select a row to see its causes and effects.")
+
+
+def _as_of() -> EpochMs:
+    """Up to when the store knows what happened: an old dump does not go on."""
+    newest = loading.ask(instances.newest)
+    return loading.now() if newest is None else min(loading.now(), newest)
 
 
 def _open(event_id: str, view: views.CorrelationView) -> None:

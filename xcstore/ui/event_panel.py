@@ -28,7 +28,12 @@ def draw(view: EventView, *, key: str) -> None:
         widgets.link("instances", "Its instance, at this event", instance=event.instance_id, event=event.id)
         widgets.link("causality", "Causes and effects", event=event.id)
         if event.component_name or event.machine_name:
-            widgets.link("machines", "Its machine", machine=event.machine_name, of=event.component_name)
+            widgets.link(
+                "machines",
+                "Its machine",
+                machine=event.machine_name,
+                machine_component=event.component_name or state.NONE,
+            )
     with st.container(gap="xxsmall"):
         for name, value in (("event id", event.id), ("instance id", event.instance_id)):
             st.caption(name)

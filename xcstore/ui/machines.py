@@ -41,8 +41,9 @@ def picker(seen: Sequence[StateCount], catalog: Catalog) -> tuple[str, str] | No
     )
     if chosen[1] != address[1] and address[1]:
         state.put(state=None, arrow=None)  # what was clicked belongs to the other machine
-    state.put(machine_component=chosen[0] or state.NONE, machine=chosen[1])
-    state.synced("machines-machine", (chosen[0] or state.NONE, chosen[1]))
+    if named or chosen != busiest:  # what nobody chose is not written, so that the browser's way back stays one step
+        state.put(machine_component=chosen[0] or state.NONE, machine=chosen[1])
+    state.synced("machines-machine", (state.text("machine_component"), state.text("machine")))
     return chosen
 
 

@@ -78,16 +78,20 @@ def moment(name: str) -> EpochMs | None:
 
 
 def put(**values: str | Iterable[str] | None) -> None:
-    """Write into the address; '', None and empty lists take the name out of it."""
+    """Write into the address, at once; '', None and empty lists take the name out of it.
+
+    One write is one entry in the browser's history, so that one step back undoes it whole.
+    """
+    address = {name: st.query_params.get_all(name) for name in st.query_params}
+    changed = dict(address)
     for name, value in values.items():
-        wanted = [value] if isinstance(value, str) else list(value or ())
-        wanted = [item for item in wanted if item]
-        if wanted == st.query_params.get_all(name):
-            continue
+        wanted = [item for item in ([value] if isinstance(value, str) else list(value or ())) if item]
         if wanted:
-            st.query_params[name] = wanted
-        elif name in st.query_params:
-            del st.query_params[name]
+            changed[name] = wanted
+        else:
+            changed.pop(name, None)
+    if changed != address:
+        st.query_params.from_dict(changed)
 
 
 def components() -> tuple[str, ...]:

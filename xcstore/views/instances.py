@@ -16,6 +16,7 @@ from xcstore.analysis.context import (
 from xcstore.analysis.intervals import StateHistory, state_history, visits
 from xcstore.analysis.lifecycle import Lifecycle, ObservedMachine, lifecycle, moves, observed_machine
 from xcstore.analysis.snapshots import SnapshotFacts, compare_snapshot
+from xcstore.analysis.stuck import Limit, WaitingState, limits
 from xcstore.model.history import CREATION
 from xcstore.queries.causality import records_true_causes
 from xcstore.render.labels import ago_text, count_text, duration_text, moment_text, short_id, visible_text
@@ -24,6 +25,7 @@ from xcstore.render.timeline import Interval, Point, Snapshot, Timeline
 from xcstore.units import EpochMs
 from xcstore.views.instance_events import change_rows
 from xcstore.views.machines import Arrow, arrows, element_id, state_diagram, state_kind, state_text
+from xcstore.views.overview import limit_text, shortest_timer
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -154,13 +156,15 @@ def build(
     comparisons = [compare_snapshot(snapshot, steps) for snapshot in found.snapshots]
     current = history.current
     since = current.entered_at if current else summary.updated_at
+    limit = _limit(summary, machine, stays) if status.status == "active" else None
+    stuck = limit is not None and until - summary.updated_at >= limit.limit_ms
     return InstanceView(
         instance_id=summary.instance_id,
         component=summary.component_name,
         machine=summary.machine_name,
         title=state_text(machine, summary.state),
-        status=find_look(STATUSES, status.status).text,
-        status_why=status.why,
+        status=find_look(STATUSES, "stuck" if stuck else status.status).text,
+        status_why=limit_text(limit) if stuck and limit else status.why,
         since=f"{moment_text(since, zone)} ({ago_text(since, now)})",
         normal="" if ended else _normal(summary.state, stays, since=since, until=until, zone=zone),
         key=_key(events),
@@ -222,6 +226,22 @@ def _facts(summary: InstanceSummary, history: StateHistory, *, now: EpochMs, zon
         "events": f"{summary.event_count:,}",
         "states visited": f"{len({interval.state for interval in history.intervals}):,}",
     }
+
+
+def _limit(summary: InstanceSummary, machine: StateMachine | None, stays: Stays | None) -> Limit | None:
+    """From when on it has waited for too long, by the rule of the Overview."""
+    if stays is None:
+        return None
+    waiting = WaitingState(
+        component_name=summary.component_name,
+        machine_name=summary.machine_name,
+        state=summary.state,
+        count=1,
+        oldest_updated_at=summary.updated_at,
+        machine_instances=stays.instances,
+        timeout_ms=shortest_timer(machine, summary.state),
+    )
+    return limits((waiting,), stays.table)[0]
 
 
 def _key(events: Sequence[PersistedEvent]) -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "limit_text",
     "machines_table",
     "named",
+    "shortest_timer",
     "states_table",
     "stuck_states",
     "waiting_states",
@@ -176,7 +177,7 @@ def waiting_states(
             count=row.count,
             oldest_updated_at=row.oldest,
             machine_instances=totals[row.component, row.machine],
-            timeout_ms=_timeout(machines[row.component, row.machine][0], row.state),
+            timeout_ms=shortest_timer(machines[row.component, row.machine][0], row.state),
         )
         for row in rows
         if row.status == "active"
@@ -389,7 +390,8 @@ def _observed(flows: Sequence[Count]) -> dict[tuple[str, str], ObservedMachine]:
     return {key: observed_machine(found) for key, found in rows.items()}
 
 
-def _timeout(definition: StateMachine | None, state: str) -> DurationMs | None:
+def shortest_timer(definition: StateMachine | None, state: str) -> DurationMs | None:
+    """The timer that ends a state first, as the definition says."""
     timers = [
         transition.timeout_ms
         for transition in (definition.transitions if definition else ())
