@@ -151,7 +151,7 @@ def _ask(
     return cast(tuple[R, EpochMs], waiting.run(ask, opened.events))
 
 
-@st.cache_data(ttl=TTL_S, max_entries=500, show_spinner=False)
+@st.cache_data(ttl=TTL_S, max_entries=200, show_spinner=False)
 def _answer(
     _stores: Stores,
     _question: Callable[..., object],
