@@ -92,6 +92,8 @@ def test_walk_1_an_order_is_stuck_which_since_when_why_and_what_would_have_moved
     pick_row(page, "Instances set in motion", [row["machine"] for row in motion].index("Reservation"))  # 2
     expect(page.get_by_role("heading", name=re.compile("○ Checking$"))).to_be_visible(timeout=WAIT_MS)
     ready(page)
+    ways_on = page.get_by_role("region", name="What would move this instance on")
+    expect(ways_on).to_contain_text("STOCK_HELD", timeout=WAIT_MS)  # a table is redrawn a moment after the page
     assert "STOCK_HELD" in {row["event"] for row in table(page, "What would move this instance on")}
     assert lost not in page.url
     reopens(page)
