@@ -114,14 +114,13 @@ def postgresql_one_by_one(url: str, batch: Sequence[PersistedEvent]) -> float:
         return timed(lambda: [connection.execute(statement, row) for row in prepared])  # type: ignore[arg-type]
 
 
-def measure(server: PostgresServer, folder: Path, batches: Batches, singles: Sequence[PersistedEvent]) -> None:
+def line(name: str, number: int, seconds: float, peer: float | None = None, limit: str = "") -> None:
+    ratio = "" if peer is None else f"{peer / seconds:.2f}"
+    print(f"| {name} | {number / seconds:,.0f} | {ratio} | {limit} |", flush=True)
+
+
+def measure_memory(batches: Batches) -> None:
     count = sum(map(len, batches))
-    print("| what | events per second | of the peer | limit |\n|---|---:|---:|---:|")
-
-    def line(name: str, number: int, seconds: float, peer: float | None = None, limit: str = "") -> None:
-        ratio = "" if peer is None else f"{peer / seconds:.2f}"
-        print(f"| {name} | {number / seconds:,.0f} | {ratio} | {limit} |", flush=True)
-
     for name, work in (
         ("memory, append_many", lambda stores: append_batches(stores, batches)),
         ("memory, append", lambda stores: [stores.events.append(event) for batch in batches for event in batch]),
@@ -129,13 +128,18 @@ def measure(server: PostgresServer, folder: Path, batches: Batches, singles: Seq
         with open_stores("memory://", read_only=False) as stores:
             line(name, count, timed(lambda work=work, stores=stores: work(stores)), limit="500,000/s")  # type: ignore[misc]
 
+
+def measure_sqlite(folder: Path, batches: Batches, singles: Sequence[PersistedEvent]) -> None:
+    count = sum(map(len, batches))
     peer = sqlite_raw(folder / "raw.db", batches)
     line("SQLite, raw executemany", count, peer)
-    url = f"sqlite:///{folder / 'ours.db'}"
-    with open_stores(url, read_only=False, statement_timeout_ms=600_000) as stores:
+    with open_stores(f"sqlite:///{folder / 'ours.db'}", read_only=False) as stores:
         line("SQLite, append_many", count, timed(lambda: append_batches(stores, batches)), peer, ">= 0.7")
         line("SQLite, append, one transaction each", len(singles), one_by_one(stores, singles))
 
+
+def measure_postgresql(server: PostgresServer, batches: Batches, singles: Sequence[PersistedEvent]) -> None:
+    count = sum(map(len, batches))
     with server.database() as raw, server.database() as ours:
         peer = postgresql_raw(raw, batches)
         line("PostgreSQL, COPY of prepared text", count, peer)
@@ -151,12 +155,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--singles", type=int, default=500)
+    parser.add_argument("--stores", default="memory,sqlite,postgresql")
     arguments = parser.parse_args()
     made = list(events(arguments.events + arguments.singles))
     many, singles = made[: arguments.events], made[arguments.events :]
     batches = [many[start : start + BATCH] for start in range(0, len(many), BATCH)]
-    with tempfile.TemporaryDirectory() as folder, running_server() as server:
-        measure(server, Path(folder), batches, singles)
+    wanted = arguments.stores.split(",")
+    print("| what | events per second | of the peer | limit |\n|---|---:|---:|---:|")
+    if "memory" in wanted:
+        measure_memory(batches)
+    if "sqlite" in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            measure_sqlite(Path(folder), batches, singles)
+    if "postgresql" in wanted:
+        with running_server() as server:
+            measure_postgresql(server, batches, singles)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import psycopg
@@ -28,10 +29,14 @@ from psycopg.types.json import Jsonb, set_json_dumps
 from benchmarks.generate import events, fill
 from tests.contract.foreign import DOCUMENTED
 from tests.servers.postgresql import running_server
+from xcstore.analysis.stuck import WaitingState
 from xcstore.jsontext import json_text
-from xcstore.store.base import EventQuery, InstanceQuery, Stores
+from xcstore.model.catalog import Catalog
+from xcstore.queries import overview
+from xcstore.store.base import Count, EventQuery, InstanceQuery, StateCount, Stores
 from xcstore.store.opening import open_stores
 from xcstore.units import HOUR, EpochMs
+from xcstore.views import overview as views
 
 PARAMETERS = 20
 Question = Callable[[Stores, int], object]
@@ -92,7 +97,22 @@ def questions(stores: Stores, seed: int = 1) -> dict[str, Question]:
         "counts: by hour": lambda s, n: s.events.count(EventQuery(), bucket_ms=HOUR),
         "counts: instances by state": lambda s, n: s.events.count_instances(InstanceQuery()),
         "time range": lambda s, n: s.events.time_range(),
+        "Overview: all counts together": lambda s, n: overview_counts(s),
+        "Overview: what is stuck": lambda s, n: overview.waiting(s, waiting_states(s), as_of=last),
     }
+
+
+def overview_counts(stores: Stores) -> tuple[overview.Facts, tuple[StateCount, ...], tuple[Count, ...]]:
+    """All that the page counts over the whole store."""
+    facts = overview.facts(stores)
+    if facts.time_range is not None:
+        overview.activity(stores, bucket_ms=overview.bucket_for(*facts.time_range, events=facts.events))
+    return facts, overview.state_counts(stores), overview.flows(stores)
+
+
+@lru_cache(maxsize=1)
+def waiting_states(stores: Stores) -> tuple[WaitingState, ...]:
+    return views.build(*overview_counts(stores), Catalog(), EpochMs(0)).waiting
 
 
 def measure(url: str, repeats: int) -> dict[str, object]:

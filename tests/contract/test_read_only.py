@@ -26,6 +26,7 @@ WRITES: dict[str, Callable[[Stores], object]] = {
     "append_many of nothing": lambda stores: stores.events.append_many([]),
     "append of a stored id": lambda stores: stores.events.append(event(id="e1")),
     "save_snapshot": lambda stores: stores.snapshots.save_snapshot(snapshot(id="i9")),
+    "save_snapshots of nothing": lambda stores: stores.snapshots.save_snapshots([]),
     "delete_snapshot": lambda stores: stores.snapshots.delete_snapshot("i1"),
     "save_definition": lambda stores: stores.definitions.save_definition(
         StoredDefinition(hash="h", component_name="Shop", document={})

@@ -6,6 +6,7 @@ import pytest
 
 from tests.contract.helpers import walk
 from tests.factories import START, snapshot
+from xcstore.errors import LimitExceededError
 from xcstore.model.history import PendingTimeout
 from xcstore.store.base import StoredDefinition, Stores
 from xcstore.units import DurationMs
@@ -130,3 +131,28 @@ def test_definitions_are_kept_in_the_order_of_saving_and_never_change(stores: St
 
     assert list(stores.definitions.get_all_definitions()) == [first, second]
     assert list(stores.definitions.get_all_definitions()[0].document) == ["name", "z", "a"]
+
+
+def test_many_snapshots_are_saved_in_their_order(stores: Stores) -> None:
+    stores.snapshots.save_snapshot(snapshot(id="i1", context={"n": -1}))
+    saved = [snapshot(id=f"i{number % 3}", context={"n": number}) for number in range(40)]
+
+    assert stores.snapshots.save_snapshots(one for one in saved) == 40
+    assert stores.snapshots.save_snapshots([]) == 0
+
+    for number in range(3):
+        assert list(stores.snapshots.list_snapshots(f"i{number}")) == saved[number::3][-10:]
+    assert [one.instance.context["n"] for one in stores.snapshots.get_all_snapshots()] == [39, 37, 38]
+
+
+def test_of_many_snapshots_one_that_cannot_be_saved_keeps_all_out(stores: Stores) -> None:
+    before = snapshot(id="i1")
+    stores.snapshots.save_snapshot(before)
+
+    with pytest.raises(LimitExceededError):
+        stores.snapshots.save_snapshots(
+            [snapshot(id="i1", context={"n": 1}), snapshot(id="i2", current_state="x" * 51)]
+        )
+
+    assert list(stores.snapshots.list_snapshots("i1")) == [before]
+    assert stores.snapshots.count() == 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
@@ -12,11 +13,14 @@ import sqlalchemy as sa
 
 from tests.factories import event
 from xcstore.errors import ConcurrencyError, DuplicateEventError, ReadOnlyStoreError, StoreTimeoutError
-from xcstore.store.base import EventQuery, Stores
+from xcstore.model.history import PersistedEvent
+from xcstore.store import postgresql, sql_writing
+from xcstore.store.base import EventQuery, InstanceQuery, InstanceSummary, Stores
 from xcstore.store.opening import open_stores
 from xcstore.store.postgresql_stores import PostgreSQLEventStore, PostgreSQLSnapshotStore
 from xcstore.store.sql_database import running_for
 from xcstore.store.sql_events import SqlEventStore
+from xcstore.units import EpochMs
 
 
 @pytest.fixture
@@ -37,6 +41,30 @@ def asked(stores: Stores, statement: str) -> object:
     """The answer to a statement of the store's own connection."""
     assert isinstance(stores.events, SqlEventStore)
     return stores.events._database.read(lambda connection: connection.execute(sa.text(statement)).scalar())
+
+
+def summaries(stores: Stores) -> dict[str, InstanceSummary]:
+    return {item.instance_id: item for item in stores.events.instances(InstanceQuery()).items}
+
+
+def insert_as_others(url: str, events: Sequence[PersistedEvent]) -> None:
+    """As a writer that knows nothing of our tables."""
+    with psycopg.connect(url) as connection:
+        for item in events:
+            connection.execute(
+                "INSERT INTO fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload,"
+                " state_before, state_after, persisted_at) VALUES (%s, %s, %s, %s, %s, '{}', %s, %s, %s)",
+                (
+                    item.id,
+                    item.instance_id,
+                    item.machine_name,
+                    item.component_name,
+                    item.event_type,
+                    item.state_before,
+                    item.state_after,
+                    item.persisted_at,
+                ),
+            )
 
 
 def test_the_server_itself_refuses_writes_of_a_reader(reading: Stores) -> None:
@@ -161,6 +189,92 @@ def test_texts_that_copy_could_misread_come_back_as_they_were(url: str) -> None:
             read = stores.events.get_event(written.id)
             assert read == written
             assert read.faults == ()
+
+
+@pytest.mark.parametrize("way", ["one by one", "in batches", "by others"])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_table_of_instances_says_what_their_streams_say(postgresql_database: str, seed: int, way: str) -> None:
+    """Late events, events of one moment that chain, go round in circles or do neither; and some deleted afterwards."""
+    rng = random.Random(seed)
+    events = [
+        event(
+            id=f"e{number}",
+            instance_id=f"i{rng.randrange(6)}",
+            persisted_at=EpochMs(rng.randrange(3) + number // 12),
+            state_before=rng.choice(("", "A", "B", "C")),
+            state_after=rng.choice("ABC"),
+        )
+        for number in range(60)
+    ]
+    with (
+        open_stores(postgresql_database, read_only=False) as stores,
+        open_stores("memory://", read_only=False) as model,
+    ):
+        if way == "one by one":
+            for item in events:
+                stores.events.append(item)
+        elif way == "in batches":
+            for start in range(0, 60, 20):
+                stores.events.append_many(events[start : start + 20])
+        else:
+            insert_as_others(postgresql_database, events)
+        model.events.append_many(events)
+
+        assert summaries(stores) == summaries(model)
+        assert stores.events.count_instances(InstanceQuery()) == model.events.count_instances(InstanceQuery())
+
+        kept = [item for item in events if rng.random() < 0.7 and item.instance_id != "i0"]
+        with psycopg.connect(postgresql_database) as connection:
+            connection.execute("DELETE FROM fsm_events WHERE NOT id = ANY(%s)", ([item.id for item in kept],))
+        with open_stores("memory://", read_only=False) as rest:
+            rest.events.append_many(kept)
+            assert summaries(stores) == summaries(rest)
+
+
+def test_the_table_of_instances_settles_what_chains(url: str) -> None:
+    """Else each list of instances would read their streams."""
+    path = ["", "A", "B", "A", "C"]
+    with open_stores(url, read_only=False) as stores:
+        for number in range(4):
+            before, after = path[number : number + 2]
+            stores.events.append(event(id=f"c{number}", instance_id="chain", state_before=before, state_after=after))
+
+        assert asked(stores, "SELECT settled FROM fsm_instances WHERE instance_id = 'chain'") is True
+        assert asked(stores, "SELECT state FROM fsm_instances WHERE instance_id = 'chain'") == "C"
+
+
+def test_imports_of_the_same_instances_wait_for_each_other(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql_writing, "_BATCH", 2)
+    monkeypatch.setattr(postgresql, "_IMPORT", 2)
+    barrier = threading.Barrier(2)
+    failures: list[BaseException] = []
+
+    with open_stores(url, read_only=False) as stores:
+
+        def write(name: str, instances: list[str]) -> None:
+            barrier.wait()
+            try:
+                for turn in range(5):
+                    stores.events.append_many(
+                        event(id=f"{name}-{turn}-{number}", instance_id=instance_id, persisted_at=EpochMs(turn))
+                        for number, instance_id in enumerate(instances)
+                    )
+            except BaseException as error:
+                failures.append(error)
+
+        order = [f"i{number:02}" for number in range(40)]
+        threads = [
+            threading.Thread(target=write, args=("up", order)),
+            threading.Thread(target=write, args=("down", order[::-1])),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert failures == []
+        found = stores.events.instances(InstanceQuery(id_prefix="i0"))
+        assert [item.event_count for item in found.items if item.instance_id in order] == [10] * 10
 
 
 def test_the_names_of_the_specification_open_the_same_stores(url: str) -> None:

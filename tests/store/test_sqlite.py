@@ -15,12 +15,14 @@ from tests.factories import event
 from xcstore.errors import (
     ConcurrencyError,
     DuplicateEventError,
+    NotAStoreError,
     ReadOnlyStoreError,
     StoreError,
     StoreTimeoutError,
     StoreUnavailableError,
 )
 from xcstore.model.history import PersistedEvent
+from xcstore.store import sqlite_adbc
 from xcstore.store.base import EventQuery, InstanceQuery, Stores
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
@@ -299,3 +301,141 @@ def test_a_batch_with_a_stored_id_names_it_and_writes_nothing(path: Path) -> Non
 
         assert raised.value.event_id == "e2"
         assert stores.events.count(EventQuery())[0].count == 3
+
+
+def test_many_at_once_leave_the_triggers_where_they_were(path: Path) -> None:
+    before = table(path, "sqlite_master WHERE type = 'trigger'")
+    history = some_history(1, 600)
+    with open_stores(f"sqlite:///{path}", read_only=False) as stores:
+        stores.events.append_many([event(id=f"n{n}") for n in range(600)])
+        with pytest.raises(DuplicateEventError):
+            stores.events.append_many([*(event(id=f"m{n}") for n in range(600)), event(id="e1")])
+        stores.events.append(event(id="single"))
+        assert stores.events.count(EventQuery())[0].count == 604
+
+    assert [row[:3] + row[4:] for row in before] == [
+        row[:3] + row[4:] for row in table(path, "sqlite_master WHERE type = 'trigger'")
+    ]
+    with open_stores(f"sqlite:///{path.parent}/bulk.db", read_only=False) as stores:
+        stores.events.append_many(history)
+    with open_stores(f"sqlite:///{path.parent}/single.db", read_only=False) as stores:
+        for item in history:
+            stores.events.append(item)
+    for name in (*ROLLUPS, "fsm_event_extra"):
+        assert table(path.parent / "bulk.db", name) == table(path.parent / "single.db", name)
+
+
+# Arrow
+
+
+def shuffled(path: Path) -> list[PersistedEvent]:
+    """Many events of few moments, whose rows lie in another order than they were appended in."""
+    history = [event(id=f"e{n}", persisted_at=EpochMs(n // 7), payload={"n": n}) for n in range(500)]
+    with open_stores(f"sqlite:///{path}", read_only=False) as stores:
+        stores.events.append_many(history)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE fsm_events SET rowid = -rowid")
+    return history
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("columns", [["id"], ["seq", "id"], ["payload", "id", "timestamp"]])
+@pytest.mark.parametrize("limit", [None, 1, 6, 7, 8, 333, 500, 501])
+def test_rows_come_in_page_order_wherever_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: list[str], limit: int | None, newest_first: bool
+) -> None:
+    monkeypatch.setattr("xcstore.store.sql_arrow._PIECE", 100)
+    expected = [found.id for found in shuffled(tmp_path / "events.db")]
+    if newest_first:
+        expected.reverse()
+
+    with open_stores(f"sqlite:///{tmp_path}/events.db") as stores:
+        found = stores.events.to_arrow(EventQuery(), columns=columns, limit=limit, newest_first=newest_first)
+
+    assert found.column_names == columns
+    assert found["id"].to_pylist() == expected[:limit]
+
+
+def test_both_roads_to_arrow_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = shuffled(tmp_path / "events.db")
+    taken: list[str] = []
+
+    def watched(*arguments: object, road: object = sqlite_adbc.fetch_table) -> object:
+        taken.append("ADBC")
+        return road(*arguments)  # type: ignore[operator]
+
+    monkeypatch.setattr("xcstore.store.sqlite.fetch_table", watched)
+    with open_stores(f"sqlite:///{tmp_path}/events.db") as stores:
+        fast = stores.events.to_arrow(EventQuery(start=EpochMs(3)))
+        assert taken == ["ADBC"]
+        with open_stores(f"sqlite:///{tmp_path}/events.db", read_only=False) as writing:
+            slow = stores.events.to_arrow(EventQuery(start=EpochMs(3)))
+            assert writing.events.to_arrow(EventQuery(start=EpochMs(3))).to_pylist() == slow.to_pylist()
+        assert taken == ["ADBC"]
+
+    assert fast.to_pylist() == slow.to_pylist()
+    assert fast["id"].to_pylist() == [one.id for one in history[21:]]
+
+
+def test_a_column_that_is_empty_for_long_is_read(tmp_path: Path) -> None:
+    with open_stores(f"sqlite:///{tmp_path}/events.db", read_only=False) as stores:
+        stores.events.append_many(event(id=f"e{n}", source_component_name=None) for n in range(11_000))
+        stores.events.append(event(id="last", source_component_name="Depot", context={"a": 1}))
+
+    with open_stores(f"sqlite:///{tmp_path}/events.db") as stores:
+        found = stores.events.to_arrow(EventQuery())
+
+    assert found["source_component_name"].null_count == 11_000
+    assert found.slice(11_000).to_pylist()[0]["context"] == '{"a":1}'
+
+
+def test_a_writer_waits_for_those_who_read_by_adbc(tmp_path: Path) -> None:
+    guard = sqlite_adbc.Writers()
+    came: list[str] = []
+
+    with guard.kept_out(tmp_path / "a") as alone:
+        assert alone
+        thread = threading.Thread(target=lambda: (guard.add(tmp_path / "a"), came.append("writer")))
+        thread.start()
+        guard.add(tmp_path / "b")
+        thread.join(timeout=0.2)
+        assert came == []
+    thread.join(timeout=5)
+
+    assert came == ["writer"]
+    with guard.kept_out(tmp_path / "a") as alone:
+        assert not alone
+    guard.remove(tmp_path / "a")
+    with guard.kept_out(tmp_path / "a") as alone:
+        assert alone
+
+
+def test_a_store_of_another_writer_stays_as_it_is_when_it_is_opened_for_writing(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE fsm_events (id TEXT PRIMARY KEY, instance_id TEXT, machine_name TEXT, event_type TEXT,"
+            " state_before TEXT, state_after TEXT, persisted_at INTEGER)"
+        )
+    before = path.read_bytes()
+
+    with open_stores(f"sqlite:///{path}", read_only=False) as stores:
+        assert stores.events.layout == "documented"
+        with pytest.raises(ReadOnlyStoreError):
+            stores.events.append(event(id="e1"))
+
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["theirs.db"]
+
+
+def test_a_database_of_other_things_stays_as_it_is_when_it_is_opened_for_writing(tmp_path: Path) -> None:
+    path = tmp_path / "recipes.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    before = path.read_bytes()
+
+    with pytest.raises(NotAStoreError, match="recipes"):
+        open_stores(f"sqlite:///{path}", read_only=False)
+
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["recipes.db"]

@@ -127,10 +127,10 @@ def _store(stores: Stores, history: History, report: Callable[[float], None]) ->
         for taken in history.snapshots.values()
         for snapshot in taken[-KEPT_SNAPSHOTS if taken[-1].instance.status == "active" else -1 :]
     ]
-    for number, snapshot in enumerate(kept, start=1):
-        stores.snapshots.save_snapshot(snapshot)
-        if number % 200 == 0 or number == len(kept):
-            report(0.6 + 0.4 * number / len(kept))
+    done = 0
+    while done < len(kept):
+        done += stores.snapshots.save_snapshots(kept[done : done + _BATCH])
+        report(0.6 + 0.4 * done / len(kept))
     return len(history.snapshots)
 
 

@@ -262,15 +262,19 @@ def _compare_events(stored: PersistedEvent, event: PersistedEvent, row: Row, rep
 
 def _save(rows: Sequence[tuple[Row, InstanceSnapshot]], stores: Stores, report: FileReport) -> None:
     latest = dict(stores.snapshots.get_snapshots({snapshot.instance.id for _, snapshot in rows}))
+    fresh: list[InstanceSnapshot] = []
     for row, snapshot in rows:
         instance_id = snapshot.instance.id
         stored = latest.get(instance_id)
         if stored is None or snapshot.snapshot_at > stored.snapshot_at:
-            stores.snapshots.save_snapshot(snapshot)
+            fresh.append(snapshot)
             latest[instance_id] = snapshot
             report.snapshots += 1
             report.odd += bool(snapshot.faults)
-        elif _is_kept(snapshot, stored, stores):
+            continue
+        stores.snapshots.save_snapshots(fresh)  # the row may repeat one of them
+        fresh.clear()
+        if _is_kept(snapshot, stored, stores):
             report.already_there += 1
         else:
             report.add_problem(
@@ -281,6 +285,7 @@ def _save(rows: Sequence[tuple[Row, InstanceSnapshot]], stores: Stores, report: 
                 + ("newer" if stored.snapshot_at > snapshot.snapshot_at else "of the same time")
                 + "; the stored one was kept",
             )
+    stores.snapshots.save_snapshots(fresh)
 
 
 def _is_kept(snapshot: InstanceSnapshot, latest: InstanceSnapshot, stores: Stores) -> bool:

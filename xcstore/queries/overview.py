@@ -43,7 +43,8 @@ SAMPLE_EVENTS: Final = 200
 MANY_EVENTS: Final = 100_000
 MAX_WAITERS: Final = 5_000
 """Waiting instances looked at, the oldest first; beyond that the result says that there are more."""
-_WAITERS_PAGE: Final = 1_000
+_WAITERS_PAGE: Final = MAX_WAITERS
+"""All at once: where no table of instances is kept, each page is a look through the whole store."""
 
 _BUCKETS: Final = tuple(
     DurationMs(count * unit)

@@ -280,6 +280,10 @@ class SnapshotStore(Protocol):
         """Replace the latest snapshot of its instance."""
         ...
 
+    def save_snapshots(self, snapshots: Iterable[InstanceSnapshot]) -> int:
+        """Save all, in their order, or none; returns how many. An instance may have several."""
+        ...
+
     def get_snapshot(self, instance_id: str) -> InstanceSnapshot | None:
         """The latest; None where there is none."""
         ...

@@ -517,9 +517,16 @@ class InMemorySnapshotStore:
         """Nothing to close."""
 
     def save_snapshot(self, snapshot: InstanceSnapshot) -> None:
-        check_writable_snapshot(snapshot)
+        self.save_snapshots([snapshot])
+
+    def save_snapshots(self, snapshots: Iterable[InstanceSnapshot]) -> int:
+        given = list(snapshots)
+        for snapshot in given:
+            check_writable_snapshot(snapshot)
         with self._lock:
-            self._history.setdefault(snapshot.instance.id, deque(maxlen=self._retention)).append(snapshot)
+            for snapshot in given:
+                self._history.setdefault(snapshot.instance.id, deque(maxlen=self._retention)).append(snapshot)
+        return len(given)
 
     def get_snapshot(self, instance_id: str) -> InstanceSnapshot | None:
         with self._lock:

@@ -8,7 +8,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from xcstore.errors import ConfigError, NotAStoreError
+from xcstore.errors import ConfigError
 from xcstore.store.base import Stores
 from xcstore.store.codec import NO_REDACTION, Redaction
 from xcstore.store.memory import open_memory_stores

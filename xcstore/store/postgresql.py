@@ -1,11 +1,13 @@
 """PostgreSQL, by psycopg 3 and its pool behind SQLAlchemy.
 
 Each connection is named xcstore, has a time limit for every statement, and for readers transactions that the server
-itself holds to reading. It is checked before each use, so that a restart of the server goes unnoticed.
+itself holds to reading. One that rested is checked before it is used, so that a restart of the server goes unnoticed;
+what a reader asks in the very second of a restart is asked again.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -18,6 +20,7 @@ from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as dollar_dialect
+from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 
 from xcstore.errors import (
     ConfigError,
@@ -30,7 +33,7 @@ from xcstore.errors import (
 from xcstore.store import sql_tables
 from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase
 from xcstore.store.sql_layout import AnySelect
-from xcstore.store.sql_tables import EVENT_COLUMNS, upsert_snapshot
+from xcstore.store.sql_tables import EVENT_COLUMNS, upsert_snapshots
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +45,10 @@ T = TypeVar("T")
 _CONNECT_SECONDS: Final = 2
 _IDLE_SECONDS: Final = 30
 _CONNECTIONS: Final = 20
+_CHECK_SECONDS: Final = 1
 _LOCK_MS: Final = 5_000
+_IMPORT: Final = 20_000
+"""Events in a batch of `append_many` that more may follow."""
 _COPY_BYTES: Final = 1 << 18
 _COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -69,7 +75,8 @@ class PostgresDatabase(SqlDatabase):
             max_idle=_IDLE_SECONDS,
             timeout=_CONNECT_SECONDS,
             configure=self._configure,
-            check=psycopg_pool.ConnectionPool.check_connection,
+            connection_class=_Connection,
+            check=_Connection.check,
             close_returns=True,
             open=True,
         )
@@ -90,13 +97,17 @@ class PostgresDatabase(SqlDatabase):
             except sa.exc.DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-            return self._run(work)  # the server went away between the check and the question
+            self._pool.check()  # the server went away between the last check and the question
+            return self._run(work)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        if self.read_only:
-            raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
+        self._check_writable()
         with self._translated():
             return self._run(work)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
 
     def _run(self, work: Callable[[sa.Connection], T]) -> T:
         with self._engine.connect() as connection:
@@ -166,17 +177,46 @@ class PostgresDatabase(SqlDatabase):
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(instance_id, 0))))
 
     def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
-        # One statement, one way to the server and back.
-        beside = sa.insert(sql_tables.event_extra).values(extra).returning(sql_tables.event_extra.c.seq).cte("beside")
-        payload = sa.cast(sa.literal(row["event_payload"], sa.Text), sql_tables.events.c.event_payload.type)
-        statement = sa.insert(sql_tables.events).values({**row, "event_payload": payload})
-        connection.execute(statement.add_cte(beside))
+        self._add_event(_driver(connection), row, extra)
+
+    def add_event_alone(self, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
+        """One way to the server and back: a statement outside of a transaction is one."""
+        self._check_writable()
+        with self._translated(), self._pool.connection() as driver:
+            driver.autocommit = True
+            try:
+                with self._cancellable(lambda: driver.cancel_safe(timeout=_CONNECT_SECONDS)):
+                    self._add_event(driver, row, extra)
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
+
+    def _add_event(
+        self, driver: psycopg.Connection[Any], row: Mapping[str, object], extra: Mapping[str, object]
+    ) -> None:
+        try:
+            driver.execute(_ADD_EVENT, {**row, **extra}, prepare=True)
+        except psycopg.Error as error:  # not wrapped on this road
+            raise _wrapped(error, str(_ADD_EVENT)) from error
 
     def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:
         # The trigger would look for each of the extra rows.
         connection.execute(sa.select(sa.func.set_config("xcstore.extra", "written", True)))
+        if len(rows) >= _IMPORT:
+            self._lock_imports(connection)
         self._copy(connection, "COPY fsm_event_extra (event_id, original, definition_hash) FROM STDIN", extras)
         self._copy(connection, f"COPY fsm_events ({', '.join(EVENT_COLUMNS)}) FROM STDIN", rows)
+
+    def _lock_imports(self, connection: sa.Connection) -> None:
+        """Let one import in at a time, for as long as it takes.
+
+        Within a batch, the trigger locks instances in one order for all writers; two transactions of several batches
+        could still wait for each other.
+        """
+        connection.execute(
+            sa.select(*(sa.func.set_config(f"{name}_timeout", "0", True) for name in ("lock", "statement")))
+        )
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("xcstore import", 1))))
 
     def _copy(self, connection: sa.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
         try:
@@ -193,16 +233,10 @@ class PostgresDatabase(SqlDatabase):
                 if lines:
                     copy.write("\n".join(lines) + "\n")
         except psycopg.Error as error:  # not wrapped on this road
-            raise sa.exc.DBAPIError.instance(
-                statement, None, error, psycopg.Error, dialect=self._engine.dialect
-            ) from error
+            raise _wrapped(error, statement) from error
 
-    def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
-        json = {
-            name: sa.cast(sa.literal(row[name], sa.Text), sql_tables.snapshots.c[name].type)
-            for name in ("context", "public_member", "pending_timeouts")
-        }
-        connection.execute(upsert_snapshot(postgresql_insert(sql_tables.snapshots), {**row, **json}))
+    def save_snapshots(self, connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        connection.execute(upsert_snapshots(postgresql_insert(sql_tables.snapshots)), rows)
 
     # Reading
 
@@ -243,6 +277,40 @@ class PostgresDatabase(SqlDatabase):
         self._pool.close()
 
 
+class _Connection(psycopg.Connection[Any]):
+    """Knows when it was last seen alive."""
+
+    seen_at = 0.0
+
+    def check(self) -> None:
+        """Ask the server for nothing, unless it answered within the last second."""
+        now = time.monotonic()
+        if now - self.seen_at > _CHECK_SECONDS:
+            psycopg_pool.ConnectionPool.check_connection(self)
+            self.seen_at = now
+
+
+def _add_event_text() -> bytes:
+    """One statement for an event and what is kept beside it, made once: making it takes longer than running it."""
+    beside = sa.insert(sql_tables.event_extra).values(
+        {name: sa.bindparam(name) for name in ("event_id", "original", "definition_hash")}
+    )
+    row = {name: sa.bindparam(name, type_=sql_tables.events.c[name].type) for name in EVENT_COLUMNS}
+    payload = sa.cast(sa.bindparam("event_payload", type_=sa.Text), sql_tables.events.c.event_payload.type)
+    statement = sa.insert(sql_tables.events).values({**row, "event_payload": payload})
+    statement = statement.add_cte(beside.returning(sql_tables.event_extra.c.seq).cte("beside"))
+    return str(statement.compile(dialect=_DIALECT)).encode()
+
+
+_DIALECT: Final = cast(Any, psycopg_dialect)()
+_ADD_EVENT: Final = _add_event_text()
+
+
+def _wrapped(error: psycopg.Error, statement: str) -> BaseException:
+    """As SQLAlchemy gives the errors of the driver on its own road."""
+    return sa.exc.DBAPIError.instance(statement, None, error, psycopg.Error, dialect=_DIALECT)
+
+
 def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
     return cast("psycopg.Connection[Any]", connection.connection.dbapi_connection)
 
@@ -269,22 +337,20 @@ def _identity(parameters: Mapping[str, Any]) -> str:
     return f"postgresql://{user}{f'[{host}]' if ':' in host else host}{port}/{database}"
 
 
-def _copy_text(value: object) -> str:
+def _copy_text(value: Any) -> str:
     """A value in the text form of COPY."""
+    if isinstance(value, str):
+        # Most texts have nothing to escape; a look for each character is faster than a translation.
+        if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
+            return value.translate(_COPY_ESCAPES)
+        return value
     if value is None:
         return "\\N"
-    if isinstance(value, str):
-        return (
-            value.translate(_COPY_ESCAPES)
-            if ("\\" in value or "\n" in value or "\t" in value or "\r" in value)
-            else value
-        )
-    if isinstance(value, int):
+    if not isinstance(value, list):
         return str(value)
-    assert isinstance(value, list)
     if not value:
         return "{}"
-    quoted = ",".join('"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in value)
+    quoted = ",".join(['"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in value])
     return ("{" + quoted + "}").translate(_COPY_ESCAPES)
 
 

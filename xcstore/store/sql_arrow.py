@@ -17,6 +17,7 @@ from xcstore.store.codec import Redaction
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_layout import AnySelect, SqlLayout
 from xcstore.store.sql_pages import conditions, ordered
+from xcstore.store.sql_rollups import are_many, unindexed
 from xcstore.store.sql_tables import event_extra
 
 if TYPE_CHECKING:
@@ -127,13 +128,20 @@ def _fetch_by_time(
     *,
     newest_first: bool,
 ) -> pa.Table:
-    at, rowid = layout.columns["persisted_at"], sa.literal_column("fsm_events.rowid")
+    at = layout.columns["persisted_at"]
+    rowid: sa.ColumnElement[int] = sa.literal_column("fsm_events.rowid", sa.BigInteger)
     beside = any(name in _DOCUMENT or name in ("seq", "definition_hash") for name in schema.names)
     select = _select(layout, schema.names).select_from(layout.source() if beside else layout.events)
-    select = select.where(*conditions(layout, query))
+    times = EventQuery(start=query.start, end=query.end)
+    others = conditions(layout, replace(query, start=None, end=None))
+    # Where most rows fit, they come one after the other on the way through time.
+    steady = not others or (
+        not query.instance_ids
+        and (limit is None or limit > _PIECE)
+        and database.read(lambda connection: are_many(connection, query))
+    )
+    select = select.where(*conditions(layout, times), *(unindexed(others) if steady else others))
     select = select.order_by(at.desc(), rowid.desc()) if newest_first else select.order_by(at, rowid)
-    # Without a condition on anything but time, rows come one after the other.
-    steady = replace(query, start=None, end=None) == EventQuery()
     return database.fetch_arrow(select.limit(limit).execution_options(steady=steady), schema)
 
 

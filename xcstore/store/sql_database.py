@@ -80,13 +80,17 @@ class SqlDatabase(ABC):
     def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
         """Insert one event (columns of the documented table) and what is kept beside it."""
 
+    def add_event_alone(self, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
+        """`add_event` in a transaction of its own; errors as `write`."""
+        self.write(lambda connection: self.add_event(connection, row, extra))
+
     @abstractmethod
     def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:
         """Insert many events, in their order, and what is kept beside each, by the fastest road."""
 
     @abstractmethod
-    def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
-        """Insert or replace the documented row of a snapshot."""
+    def save_snapshots(self, connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert or replace the documented rows of snapshots; rows as `sql_tables.upsert_snapshots` wants them."""
 
     @abstractmethod
     def fetch_arrow(self, select: AnySelect, schema: pa.Schema) -> pa.Table:

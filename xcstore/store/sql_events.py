@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -298,18 +299,24 @@ class SqlEventStore:
         """Up to `limit` events, and the key to go on from where there are more."""
 
         def work(connection: sa.Connection) -> Sequence[AnyRow]:
-            select = select_events(self._layout)
-            asked = conditions(self._layout, query)
-            if self._is_rolled_up(query):
-                hours = sql_rollups.hours_of_page(connection, query, after, limit + 1, newest_first=newest_first)
-                if hours is not None:
-                    if not hours:
-                        return []
-                    select, asked = sql_rollups.select_within(select, self._layout, hours, asked), []
-            select = select.where(*asked)
+            select = ordered(select_events(self._layout), self._layout, newest_first=newest_first)
             if after is not None:
                 select = select.where(after_key(self._layout, after, newest_first=newest_first))
-            return connection.execute(ordered(select, self._layout, newest_first=newest_first).limit(limit + 1)).all()
+            hours: Sequence[EpochMs] | None = None
+            if self._is_rolled_up(query):
+                hours = sql_rollups.hours_of_page(connection, query, after, limit + 1, newest_first=newest_first)
+            if hours is None:
+                return connection.execute(select.where(*conditions(self._layout, query)).limit(limit + 1)).all()
+            # Walked by the index on the time, one stretch after the other, so that nothing need be sorted.
+            timeless = replace(query, start=None, end=None)
+            select = select.where(*sql_rollups.unindexed(conditions(self._layout, timeless)))
+            rows: list[AnyRow] = []
+            for first, last in sql_rollups.stretches(hours, query, after, newest_first=newest_first):
+                within = self._layout.columns["persisted_at"].between(first, last)
+                rows += connection.execute(select.where(within).limit(limit + 1 - len(rows)))
+                if len(rows) > limit:
+                    break
+            return rows
 
         rows = self._database.read(work)
         events = [self._layout.event(row._mapping, self._redact) for row in rows[:limit]]

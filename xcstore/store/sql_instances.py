@@ -28,6 +28,8 @@ _SPARE: Final = 16
 """Candidates beyond a page, for those that share their moment with the last event and are not it."""
 _WALKS: Final = (5_000, 40_000)
 """Events that PostgreSQL looks at from the start of a page, before it compares all with all."""
+_FEW_STATES: Final = 3
+_NEAREST: Final = 5_000
 _LIGHT: Final = (
     "id",
     "instance_id",
@@ -59,7 +61,8 @@ def find_instances(
     asked = limit + _SPARE
     while len(found) < limit:
         rows = _candidates(connection, layout, query, after, asked, newest_first=newest_first)
-        found += _summaries(connection, layout, rows)
+        for start in range(0, len(rows), _CHUNK):
+            found += _summaries(connection, layout, rows[start : start + _CHUNK])
         if len(rows) < asked:
             break
         after = _standing(layout, rows[-1])
@@ -139,15 +142,16 @@ def _projected(
     newest_first: bool,
 ) -> list[StandingSummary]:
     c = instances.c
-    key = sa.tuple_(c.updated_at, c.last_seq)
+    updated_at = _updated_at(layout, query)
+    key = sa.tuple_(updated_at, c.last_seq)
     select = sa.select(instances).where(c.settled == sa.true(), *_projected_conditions(layout, query))
     if after is not None:
         place = sa.tuple_(sa.literal(after[0], sa.BigInteger), sa.literal(after[1], sa.BigInteger))
         select = select.where(key < place if newest_first else key > place)
     if newest_first:
-        select = select.order_by(c.updated_at.desc(), c.last_seq.desc())
+        select = select.order_by(updated_at.desc(), c.last_seq.desc())
     else:
-        select = select.order_by(c.updated_at, c.last_seq)
+        select = select.order_by(updated_at, c.last_seq)
     found = [((row.updated_at, row.last_seq), _summary_of(row)) for row in connection.execute(select.limit(limit))]
     beyond = [
         item
@@ -198,9 +202,17 @@ def _projected_conditions(layout: SqlLayout, query: InstanceQuery) -> Iterator[s
         if layout.dialect == "sqlite" and is_storable(query.id_prefix):  # it compares bytes; others by a language
             yield c.instance_id.between(query.id_prefix, query.id_prefix + "\U0010ffff")
     if query.updated_from is not None:
-        yield c.updated_at >= int64(query.updated_from)
+        yield _updated_at(layout, query) >= int64(query.updated_from)
     if query.updated_to is not None:
-        yield c.updated_at <= int64(query.updated_to)
+        yield _updated_at(layout, query) <= int64(query.updated_to)
+
+
+def _updated_at(layout: SqlLayout, query: InstanceQuery) -> sa.ColumnElement[int]:
+    if query.states and layout.dialect == "sqlite":
+        # Few may be in the state: to read the table once is faster than to look up each row that the index on the
+        # time names. With the sign it is no longer what the index holds.
+        return sa.literal_column("+fsm_instances.updated_at", sa.BigInteger)
+    return instances.c.updated_at
 
 
 # --- From the events themselves
@@ -240,11 +252,82 @@ def _candidates(
             if len(rows) == limit:
                 return rows
     expect_scan(connection, layout)
+    if (
+        query.states
+        and len(query.states) <= _FEW_STATES
+        and not query.instance_ids
+        and "state_before" in layout.columns
+    ):
+        return _not_left(connection, layout, query, after, limit, newest_first=newest_first)
     # Within the same question, ORDER BY and LIMIT would make the planner walk after all.
     every = select.cte("every").prefix_with("MATERIALIZED", dialect="postgresql")
     order = [every.c.persisted_at, every.c.key]
     joined = sa.select(every).order_by(*(column.desc() if newest_first else column for column in order))
     return connection.execute(joined.limit(limit)).all()
+
+
+def _not_left(
+    connection: sa.Connection,
+    layout: SqlLayout,
+    query: InstanceQuery,
+    after: Key | None,
+    limit: int,
+    *,
+    newest_first: bool,
+) -> list[AnyRow]:
+    """What `_candidates` gives, for a few states, by one scan instead of two.
+
+    The scan finds the events that lead into these states and those that lead out of them. Where an instance was not
+    seen to leave, which are few in most histories, the index tells whether anything else came later.
+    """
+    at, last = layout.order()
+    found: list[AnyRow] = []
+    while True:
+        enters = sa.and_(*_event_conditions(layout, query))
+        if after is not None:
+            enters = sa.and_(enters, after_key(layout, after, newest_first=newest_first))
+        touching = (
+            sa.select(
+                *(layout.text(name).label(name) for name in _LIGHT),
+                layout.columns["instance_id"].label("instance"),
+                at.label("persisted_at"),
+                last.label("key"),
+                enters.label("enters"),
+            )
+            .select_from(layout.source())
+            .where(sa.or_(enters, layout.among("state_before", query.states)))
+            .cte("touching")
+            .prefix_with("MATERIALIZED", dialect="postgresql")
+        )
+        other, later = touching.alias("other"), layout.events.alias("later")
+        order = [touching.c.persisted_at, touching.c.key]
+        nearest = (
+            sa.select(touching)
+            .where(
+                touching.c.enters,
+                ~sa.exists().where(
+                    other.c.instance == touching.c.instance, other.c.persisted_at > touching.c.persisted_at
+                ),
+            )
+            .order_by(*(column.desc() if newest_first else column for column in order))
+            .limit(_NEAREST)
+            .cte("nearest")
+            .prefix_with("MATERIALIZED", dialect="postgresql")
+        )
+        names = layout.columns["instance_id"].name, layout.columns["persisted_at"].name
+        is_last = ~sa.exists().where(
+            later.c[names[0]] == nearest.c.instance, later.c[names[1]] > nearest.c.persisted_at
+        )
+        order = [nearest.c.persisted_at, nearest.c.key]
+        rows = connection.execute(
+            sa.select(nearest, is_last.label("is_last")).order_by(
+                *(column.desc() if newest_first else column for column in order)
+            )
+        ).all()
+        found += [row for row in rows if row.is_last]
+        if len(found) >= limit or len(rows) < _NEAREST:
+            return found[:limit]
+        after = _standing(layout, rows[-1])
 
 
 def _walk_end(

@@ -6,25 +6,35 @@ that a filter that fits nothing, or little, costs no scan. `fsm_instances` is th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
 
 from xcstore.store.base import EventQuery
-from xcstore.store.sql_layout import AnySelect, SqlLayout, int64, is_storable
+from xcstore.store.sql_layout import int64, is_storable
 from xcstore.store.sql_pages import Key
 from xcstore.store.sql_tables import HOUR_MS, event_counts
 from xcstore.units import DurationMs, EpochMs
 
-__all__ = ["EdgeRange", "counted_in_rollup", "edges", "hours_of_page", "rollup_conditions", "select_within"]
+__all__ = [
+    "EdgeRange",
+    "are_many",
+    "counted_in_rollup",
+    "edges",
+    "hours_of_page",
+    "rollup_conditions",
+    "stretches",
+    "unindexed",
+]
 
 EdgeRange = tuple[EpochMs | None, EpochMs | None]
 """Both ends included; None is open."""
 
 _MANY: Final = 2_000
 """Hours of one query; beyond, the page comes back from a plain walk."""
+_WORTH_A_WALK: Final = 20
+"""Of so many events one must fit."""
 
 
 def rollup_conditions(query: EventQuery) -> list[sa.ColumnElement[bool]]:
@@ -68,9 +78,7 @@ def hours_of_page(
     """Hours in which the next `limit` fitting events lie; None where there are too many of them to name."""
     c = event_counts.c
     select = sa.select(c.hour_at, sa.func.sum(c.count)).where(*rollup_conditions(query)).group_by(c.hour_at)
-    start, end = query.start, query.end
-    if after is not None:
-        start, end = (start, _lesser(end, after[0])) if newest_first else (_greater(start, after[0]), end)
+    start, end = _left(query, after, newest_first=newest_first)
     if start is not None:
         select = select.where(c.hour_at > int64(start - HOUR_MS))
     if end is not None:
@@ -90,26 +98,50 @@ def hours_of_page(
     return hours
 
 
-def select_within(
-    select: AnySelect,
-    layout: SqlLayout,
-    hours: Sequence[EpochMs],
-    asked: Sequence[sa.ColumnElement[bool]],
-) -> AnySelect:
-    """Events of these hours that are as asked, walked by the index on the time. Hours that touch are one range."""
+def are_many(connection: sa.Connection, query: EventQuery) -> bool:
+    """Whether so many events fit that a walk through all in the range of time is the best way to them."""
+    c = event_counts.c
+    fitting = sa.func.min(1, 1, *(sa.cast(condition, sa.Integer) for condition in rollup_conditions(query)))
+    select = sa.select(sa.func.sum(c.count), sa.func.sum(c.count * fitting))
+    if query.start is not None:
+        select = select.where(c.hour_at > int64(query.start - HOUR_MS))
+    if query.end is not None:
+        select = select.where(c.hour_at <= int64(query.end))
+    walked, found = connection.execute(select).one()
+    return bool(found) and found * _WORTH_A_WALK >= walked
+
+
+def unindexed(asked: Sequence[sa.ColumnElement[bool]]) -> list[sa.ColumnElement[bool]]:
+    """The conditions in a form that no index serves: SQLite would take one on a name, which finds more."""
+    return [sa.func.min(1, *(sa.cast(condition, sa.Integer) for condition in asked)) == 1] if asked else []
+
+
+def stretches(
+    hours: Sequence[EpochMs], query: EventQuery, after: Key | None, *, newest_first: bool
+) -> list[tuple[int, int]]:
+    """The part of the hours that `query` and `after` leave, as ranges of time in the order of the page.
+
+    Both ends are included; hours that touch are one range.
+    """
     ranges: list[tuple[int, int]] = []
     for hour in sorted(hours):
         if ranges and ranges[-1][1] + 1 == hour:
             ranges[-1] = ranges[-1][0], hour + HOUR_MS - 1
         else:
             ranges.append((hour, hour + HOUR_MS - 1))
-    part = sa.func.json_each(json.dumps(ranges)).table_valued("value", name="part")
-    first, last = (sa.cast(sa.func.json_extract(part.c.value, f"$[{place}]"), sa.BigInteger) for place in (0, 1))
-    select = select.join(part, layout.columns["persisted_at"].between(first, last))
-    # A sum is a condition that no index serves: SQLite would take one on a name, which finds more.
-    return (
-        select.where(sa.func.min(1, *(sa.cast(condition, sa.Integer) for condition in asked)) == 1) if asked else select
-    )
+    start, end = _left(query, after, newest_first=newest_first)
+    lowest, highest = int64(-(2**63) if start is None else start), int64(2**63 - 1 if end is None else end)
+    ranges = [(max(first, lowest), min(last, highest)) for first, last in ranges]
+    return ranges[::-1] if newest_first else ranges
+
+
+def _left(query: EventQuery, after: Key | None, *, newest_first: bool) -> EdgeRange:
+    """The range of time that is left to look at, both ends included."""
+    if after is None:
+        return query.start, query.end
+    if newest_first:
+        return query.start, _lesser(query.end, after[0])
+    return _greater(query.start, after[0]), query.end
 
 
 def _lesser(left: EpochMs | None, right: int) -> EpochMs:

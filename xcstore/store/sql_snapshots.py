@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
@@ -56,29 +57,41 @@ class SqlSnapshotStore:
         self._database.close()
 
     def save_snapshot(self, snapshot: InstanceSnapshot) -> None:
+        self.save_snapshots([snapshot])
+
+    def save_snapshots(self, snapshots: Iterable[InstanceSnapshot]) -> int:
         refuse_foreign(self._database, self._layout)
-        check_writable_snapshot(snapshot)
-        row = snapshot_to_documented_row(snapshot)
-        document = snapshot_extra_text(snapshot)
-        instance_id = snapshot.instance.id
+
+        def work(connection: sa.Connection) -> int:
+            saved = 0
+            remaining = iter(snapshots)
+            while batch := list(islice(remaining, _BATCH)):
+                for snapshot in batch:
+                    check_writable_snapshot(snapshot)
+                self._save_batch(connection, batch)
+                saved += len(batch)
+            return saved
+
+        return self._database.write(work)
+
+    def _save_batch(self, connection: sa.Connection, batch: Sequence[InstanceSnapshot]) -> None:
+        rows = [
+            {f"new_{name}": value for name, value in snapshot_to_documented_row(snapshot).items()} for snapshot in batch
+        ]
+        self._database.save_snapshots(connection, rows)
+        documents = [
+            {"instance_id": snapshot.instance.id, "document": snapshot_extra_text(snapshot)} for snapshot in batch
+        ]
+        connection.execute(snapshot_history.insert(), documents)
         history = snapshot_history.c
-
-        def work(connection: sa.Connection) -> None:
-            self._database.save_snapshot(connection, row)
-            connection.execute(snapshot_history.insert(), {"instance_id": instance_id, "document": document})
-            kept = (
-                sa.select(history.seq)
-                .where(history.instance_id == instance_id)
-                .order_by(history.seq.desc())
-                .limit(self._retention)
-            )
-            connection.execute(
-                snapshot_history.delete().where(
-                    history.instance_id == instance_id, history.seq.not_in(kept.scalar_subquery())
-                )
-            )
-
-        self._database.write(work)
+        newest_first = sa.func.row_number().over(partition_by=history.instance_id, order_by=history.seq.desc())
+        numbered = (
+            sa.select(history.seq, newest_first.label("number"))
+            .where(history.instance_id.in_({snapshot.instance.id for snapshot in batch}))
+            .subquery()
+        )
+        old = sa.select(numbered.c.seq).where(numbered.c.number > self._retention)
+        connection.execute(snapshot_history.delete().where(history.seq.in_(old)))
 
     def delete_snapshot(self, instance_id: str) -> None:
         refuse_foreign(self._database, self._layout)

@@ -18,7 +18,6 @@ index of the same columns instead, small because equal keys are stored once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -38,7 +37,7 @@ __all__ = [
     "meta",
     "snapshot_history",
     "snapshots",
-    "upsert_snapshot",
+    "upsert_snapshots",
 ]
 
 SCHEMA_VERSION: Final = "1"
@@ -164,7 +163,12 @@ instances: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("idx_instances_updated", instances.c.updated_at, instances.c.last_seq)
-sa.Index("idx_instances_unsettled", instances.c.instance_id, sqlite_where=instances.c.settled == 0, postgresql_where=sa.text("NOT settled"))
+sa.Index(
+    "idx_instances_unsettled",
+    instances.c.instance_id,
+    sqlite_where=instances.c.settled == 0,
+    postgresql_where=sa.text("NOT settled"),
+)
 
 _sqlite_metadata: Final = sa.MetaData()
 
@@ -195,10 +199,17 @@ def create_schema(connection: sa.Connection) -> None:
     connection.execute(meta.insert(), {"schema_version": SCHEMA_VERSION})
 
 
-def upsert_snapshot(insert: Any, row: Mapping[str, object]) -> sa.Insert:
-    """The specification's statement: insert, or replace all but the time of creation."""
-    replaced = {name: value for name, value in row.items() if name != "instance_id"}
-    statement: sa.Insert = insert.values(row).on_conflict_do_update(
+def upsert_snapshots(insert: Any) -> sa.Insert:
+    """The specification's statement: insert, or replace all but the time of creation.
+
+    Its parameters are the columns with `new_` before their names, JSON as text.
+    """
+    given = [column for column in snapshots.c if column.server_default is None]
+    values: dict[str, Any] = {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in given}
+    for name in ("context", "public_member", "pending_timeouts"):
+        values[name] = sa.cast(sa.bindparam(f"new_{name}", type_=sa.Text), snapshots.c[name].type)
+    replaced = {column.name: insert.excluded[column.name] for column in given if not column.primary_key}
+    statement: sa.Insert = insert.values(values).on_conflict_do_update(
         index_elements=["instance_id"], set_={**replaced, "updated_at": sa.func.current_timestamp()}
     )
     return statement
@@ -272,6 +283,8 @@ CREATE TRIGGER fsm_events_deleted AFTER DELETE ON fsm_events BEGIN
 END""",
 )
 
+# Plans are kept for the session: what suits a batch of thousands, or tables that are still empty, must not be used for
+# one event among millions. So events are not joined with what is beside them but looked up, each by the index.
 # The fold of `fsm_events_added` is the one of SQLite's trigger, over events in the order of instance and insertion: all
 # writers lock instances in the same order. Where a state is not settled, what follows it at one moment is not either.
 _PUT_INSTANCE: Final = """UPDATE fsm_instances SET
@@ -291,15 +304,15 @@ DECLARE
 BEGIN
   IF current_setting('xcstore.extra', true) IS DISTINCT FROM 'written' THEN
     INSERT INTO fsm_event_extra (event_id)
-      SELECT id FROM added WHERE NOT EXISTS (SELECT 1 FROM fsm_event_extra x WHERE x.event_id = added.id);
+      SELECT id FROM added WHERE (SELECT seq FROM fsm_event_extra x WHERE x.event_id = added.id) IS NULL;
   END IF;
   INSERT INTO fsm_event_causes (cause_id, event_id)
     SELECT DISTINCT cause, id FROM added CROSS JOIN LATERAL unnest(added.caused_by) AS cause WHERE cause IS NOT NULL;
 
   FOR e IN
     SELECT a.id, a.instance_id, a.component_name, a.machine_name, a.event_type, a.state_before, a.state_after,
-           a.persisted_at, x.seq
-    FROM added a JOIN fsm_event_extra x ON x.event_id = a.id ORDER BY a.instance_id, x.seq
+           a.persisted_at, (SELECT seq FROM fsm_event_extra x WHERE x.event_id = a.id) AS seq
+    FROM added a ORDER BY instance_id, seq
   LOOP
     IF known.instance_id IS DISTINCT FROM e.instance_id THEN
       IF changed THEN
@@ -346,7 +359,8 @@ BEGIN
   RETURN NULL;
 END $$""",
     """
-CREATE FUNCTION fsm_events_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION fsm_events_deleted() RETURNS trigger LANGUAGE plpgsql
+  SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
   PERFORM 1 FROM fsm_instances WHERE instance_id IN (SELECT instance_id FROM gone) ORDER BY instance_id FOR UPDATE;
   DELETE FROM fsm_instances WHERE instance_id IN (SELECT instance_id FROM gone);

@@ -27,18 +27,20 @@ def append(database: SqlDatabase, layout: SqlLayout, event: PersistedEvent, expe
     extra = {"event_id": event.id, "original": event_extra_text(event), "definition_hash": event.definition_hash}
 
     def work(connection: sa.Connection) -> None:
-        if expected_last_id is not None:
-            database.lock_instance(connection, event.instance_id)
-            last = last_event_id(connection, layout, event.instance_id)
-            if last != expected_last_id:
-                raise ConcurrencyError(
-                    f"instance {event.instance_id!r} ends with event {last!r}, not {expected_last_id!r}; "
-                    "read it again, then append"
-                )
+        database.lock_instance(connection, event.instance_id)
+        last = last_event_id(connection, layout, event.instance_id)
+        if last != expected_last_id:
+            raise ConcurrencyError(
+                f"instance {event.instance_id!r} ends with event {last!r}, not {expected_last_id!r}; "
+                "read it again, then append"
+            )
         database.add_event(connection, row, extra)
 
     try:
-        database.write(work)
+        if expected_last_id is None:
+            database.add_event_alone(row, extra)
+        else:
+            database.write(work)
     except sa.exc.IntegrityError as error:
         raise DuplicateEventError(event.id) from error
 

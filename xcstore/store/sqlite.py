@@ -11,8 +11,8 @@ Reading leaves no trace. A database in WAL mode is the difficulty: even a connec
 We look with `stat` only. Opening the file ourselves and closing it again would take from the other connections of this
 process all locks that they hold on it (a trap of POSIX locks; sqlite.org/howtocorrupt.html).
 
-Writers use WAL from their first write on, `BEGIN IMMEDIATE` (a transaction that reads first and then wants to write loses against others), a
-busy timeout, and `synchronous=FULL`, as an event must be durable when `append` returns.
+Writers use WAL from their first write on, `BEGIN IMMEDIATE` (a transaction that reads first and then wants to write
+loses against others), a busy timeout, and `synchronous=FULL`, as an event must be durable when `append` returns.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from xcstore.store import sql_tables
 from xcstore.store.sql_arrow import arrow_column
 from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase
 from xcstore.store.sql_layout import AnySelect
-from xcstore.store.sql_tables import upsert_snapshot
+from xcstore.store.sql_tables import upsert_snapshots
 from xcstore.store.sqlite_adbc import fetch_table, writers
 from xcstore.store.sqlite_bulk import add_many, id_list_text
 
@@ -155,7 +155,7 @@ class SqliteDatabase(SqlDatabase):
                 raw.execute("PRAGMA trusted_schema=OFF")  # our triggers would not run with it; views of others need not
                 raw.execute("PRAGMA query_only=ON")
             else:
-                raw.execute("PRAGMA cache_size=-256000")
+                raw.execute("PRAGMA cache_size=-64000")
                 raw.execute("PRAGMA synchronous=FULL")
         except BaseException:
             raw.close()
@@ -279,8 +279,8 @@ class SqliteDatabase(SqlDatabase):
                 return None
             return table if self._files() == files else None
 
-    def save_snapshot(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
-        connection.execute(upsert_snapshot(sqlite_insert(sql_tables.snapshots), row))
+    def save_snapshots(self, connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        connection.execute(upsert_snapshots(sqlite_insert(sql_tables.snapshots)), rows)
 
     def is_like(self, haystack: sa.ColumnElement[Any], needle: str) -> sa.ColumnElement[bool]:
         # LIKE ignores the case of ASCII letters in SQLite; lower() on both sides would only take longer.
