@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from xcstore.ui import causality, correlation, state, tables, viewer
+from xcstore.ui import causality, correlation, loading, state, tables, viewer
 from xcstore.views import causality as views
 
 event_id, business_key = state.text("event"), state.text("key")
@@ -18,7 +18,7 @@ direction, group_by, limit = causality.options()
 trace = causality.find(event_id, direction, limit)
 if trace is None:
     st.stop()
-view = views.build(trace, zone=state.zone(), group_by=group_by)
+view = views.build(trace, zone=state.zone(), group_by=group_by, components=loading.component_names())
 
 causality.heading(view)
 st.caption(view.summary)

@@ -17,6 +17,7 @@ from xcstore.analysis.business_key import business_key
         ({"parcelId": "8c1d47a0-1111-4222-8333-444455556666", "trackingCode": "NW1"}, "Parcel", "NW1"),
         ({"paid": True, "valid": "yes", "pep": "no"}, "Order", None),
         ({"orderId": ""}, "Order", None),
+        ({"orderId": "•••"}, "Order", None),
         ({"orderId": True}, "Order", None),
         ({"orderId": "x" * 100}, "Order", None),
         ({}, "Order", None),

@@ -149,6 +149,30 @@ def test_a_state_of_the_same_name_in_another_machine_is_not_mixed_up(stores):
     assert [item.instance.instance_id for item in found.stuck] == ["order"]
 
 
+def test_reminders_that_lead_back_do_not_make_a_wait_shorter(stores):
+    for number in range(20):
+        history(stores, f"done{number}", START + number, packed_after=STAY)
+    history(stores, "reminded", START)
+    remind = {"instance_id": "reminded", "event_type": "REMIND", "state_before": "Paid", "state_after": "Paid"}
+    stores.events.append_many([event(persisted_at=START + hours * HOUR, **remind) for hours in range(1, 25)])
+
+    told = overview.waiting(stores, (paid(entered_from=("",)),), as_of=START + DAY)
+
+    (stuck,) = told.stuck
+    assert (stuck.instance.instance_id, stuck.since, stuck.waited_ms) == ("reminded", START, DAY)
+    assert overview.waiting(stores, (paid(),), as_of=START + DAY).stuck == (), "by its last event it is fresh"
+
+
+def test_when_more_instances_loop_than_are_looked_at_it_is_said(stores, monkeypatch):
+    monkeypatch.setattr(overview, "MAX_LOOPING", 2)
+    for number in range(3):
+        history(stores, f"o{number}", START + number)
+
+    told = overview.waiting(stores, (paid(entered_from=("",)),), as_of=START + 10 * DAY)
+
+    assert (len(told.stuck), told.complete) == (2, False)
+
+
 def test_nothing_waits_in_no_state(stores):
     assert overview.waiting(stores, (), as_of=START).stuck == ()
 

@@ -58,6 +58,13 @@ def test_a_component_keeps_its_number_whatever_the_order_of_names() -> None:
     assert accents(["b", "a", "b"]) == accents(["a", "b"]) == {"a": 0, "b": 1}
 
 
+def test_one_component_has_one_colour_whatever_else_a_picture_shows():
+    store = ("Shop", "Stock", "")
+
+    assert accents(["Stock"], store)["Stock"] == accents(["", "Shop", "Stock"], store)["Stock"] == 1
+    assert accents(store)[""] == 2, "what has no component takes no colour away"
+
+
 def test_an_unknown_status_looks_unknown() -> None:
     assert find_look(STATUSES, "exploded") is STATUSES["unknown"]
     assert find_look(STATUSES, None) is STATUSES["unknown"]

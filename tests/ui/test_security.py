@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -55,7 +56,9 @@ def get(path):
         }
         await app(scope, receive, send)
 
-    asyncio.run(call())
+    # In a thread of its own: a browser test before it leaves an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, call()).result()
     return sent
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC
 
 from tests.factories import event
+from xcstore.render.diagram import legend
 from xcstore.render.labels import short_id
 from xcstore.store.base import Trace
 from xcstore.views.causality import build
@@ -109,3 +110,15 @@ def test_hostile_text_comes_out_visible_and_encodable():
         for value in row.values():
             str(value).encode()
             assert "\u202e" not in str(value)
+
+
+def test_the_legend_names_the_component_that_a_colour_stands_for():
+    shop = event(id="a", component_name="Shop", machine_name="Order", persisted_at=1)
+    stock = event(id="b", component_name="Stock", machine_name="Item", persisted_at=2, caused_by=("a",))
+
+    view = build(trace(shop, stock, links=[("a", "b")]), zone=UTC, components=("Bank", "Shop", "Stock"))
+
+    assert [(item.name, item.word) for item in legend(view.diagram) if item.shape == "accent"] == [
+        ("1", "Shop"),
+        ("2", "Stock"),
+    ]

@@ -31,7 +31,7 @@ def test_what_is_only_touched_has_no_state_of_its_own_in_the_picture() -> None:
 
     assert {interval.lane.split(" ")[0] for interval in view.timeline.intervals} == {"Order"}
     assert view.instances[1]["State"] == ""
-    assert any("only the events that mention this one" in note for note in view.notes)
+    assert any("only the events that do are shown" in note for note in view.notes)
 
 
 def test_nothing_found_is_an_empty_view() -> None:

@@ -108,6 +108,7 @@ def stuck(state="Paid", instance_id="o1", waited=DAY, rule="state"):
             last_event_type="HOLD",
         ),
         limit=Limit(rule=rule, limit_ms=3 * HOUR, normal_ms=HOUR, median_ms=10 * MINUTE, stays=40),
+        since=START,
         waited_ms=waited,
     )
 
@@ -192,3 +193,38 @@ def test_a_store_without_instances_gives_empty_tables():
     assert view.headline.instances == 0
     assert len(views.states_table(view, UTC)) == len(views.machines_table(view, {}, UTC)) == 0
     assert views.stuck_states(Waiting(as_of=START), view, UTC, keys={}) == ()
+
+
+NO_WAY_OUT = parse_component("""
+name: Shop
+stateMachines:
+- name: Order
+  initialState: Paid
+  states: [{name: Paid, type: entry}, {name: Parked, type: regular}, {name: Sent, type: regular}]
+  transitions:
+  - {from: Paid, to: Parked, event: PARK}
+  - {from: Parked, to: Parked, event: REMIND, type: timeout, timeoutMs: 1000}
+  - {from: Paid, to: Sent, event: SEND}
+""")
+
+
+def test_a_state_that_nothing_leaves_is_no_wait_and_is_told_by_itself():
+    view = build(catalog=(NO_WAY_OUT,), states=(state("Paid", 3), state("Parked", 2), state("Sent", 4)))
+
+    assert [item.state for item in view.waiting] == ["Paid"]
+    assert [(row.state, row.count) for row in views.without_way_on(view)] == [("Sent", 4), ("Parked", 2)]
+
+
+def test_a_timer_that_leads_back_to_its_state_does_not_end_it():
+    machine = NO_WAY_OUT.machines[0]
+
+    assert views.shortest_timer(machine, "Parked") is None
+    assert views.shortest_timer(SHOP.machines[0], "Waiting") == HOUR
+
+
+def test_where_a_state_has_reminders_the_wait_counts_from_what_leads_into_it():
+    loops = (*FLOWS, flow("Paid", "REMIND", "Paid", 7), flow("Waiting", "RESUME", "Paid", 1))
+
+    (entered,) = (item.entered_from for item in build(flows=loops).waiting if item.state == "Paid")
+    assert entered == ("", "Waiting")
+    assert {item.entered_from for item in build().waiting} == {()}
