@@ -53,7 +53,7 @@ def test_import_puts_dumps_into_a_new_store_and_says_what_went_in(
 
     assert run("import", dump, snapshots, "--into", url) == 0
 
-    assert capsys.readouterr().out == f"5 events and 1 snapshots went into {url}\n"
+    assert capsys.readouterr().out == f"5 events and 1 snapshot went into {url}\n"
     with open_stores(url) as stores:
         assert stores.events.count(EventQuery())[0].count == 5
         assert stores.snapshots.count() == 1
@@ -79,7 +79,7 @@ def test_bad_rows_are_named_and_the_status_says_that_rows_were_left_out(
     assert f"{path}, row 2, line 2: not JSON" in captured.err
     assert "… and 11 more" in captured.err
     assert "\x1b" not in captured.err
-    assert "1 events and 0 snapshots" in captured.out
+    assert "1 event and 0 snapshots" in captured.out
     assert "31 bad rows were left out" in captured.out
 
 
@@ -102,6 +102,81 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_made(
 
     assert "there is no file" in one_sentence(capsys)
     assert not (tmp_path / "history.db").exists()
+
+
+def test_a_folder_or_a_pipe_is_called_so_before_anything_is_made(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+
+    assert run("import", tmp_path, "--into", url) == 2
+    assert "is a folder; name the files in it" in one_sentence(capsys)
+    assert run("import", pipe, "--into", url) == 2
+    assert "is not a file" in one_sentence(capsys)
+    assert not (tmp_path / "history.db").exists()
+
+
+def test_one_of_each_is_said_in_the_singular(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dump.json"
+    known, changed = event(id="e1"), event(id="e2", state_after="Elsewhere")
+    path.write_text(json.dumps([event_to_document(entry) for entry in (known, event(id="e2"))]))
+    run("import", path, "--into", url)
+    capsys.readouterr()
+    odd = {**event_to_document(event(id="odd")), "persistedAt": "soon"}
+    path.write_text(json.dumps([event_to_document(known), event_to_document(changed), odd, {"id": "x"}]))
+
+    assert run("import", path, "--into", url) == 1
+    assert capsys.readouterr().out == (
+        f"1 event and 0 snapshots went into {url}; 1 was already there; "
+        "1 has something odd in it and went in as it is; 1 bad row was left out; "
+        "1 conflicts with what is stored and was left out\n"
+    )
+
+
+def test_a_new_file_that_nothing_went_into_is_not_left_behind(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "components.json"
+    path.write_text(json.dumps({"A": {"name": "A", "stateMachines": []}}))
+
+    assert run("import", path, "--into", url) == 1
+
+    told = capsys.readouterr().err
+    assert "neither an event (id, instanceId, event, …) nor a snapshot (instance, …): a component definition" in told
+    assert "history.db was not made, as nothing went into it" in told
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_was_there_before_stays_though_nothing_went_into_it(url: str, tmp_path: Path) -> None:
+    open_stores(url, read_only=False).close()
+    path = tmp_path / "empty.json"
+    path.write_text("[]")
+
+    assert run("import", path, "--into", url) == 0
+    assert (tmp_path / "history.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("postgresql://u:SEC/RET#x@127.0.0.1:1/doc", "SEC/RET#x"),
+        ("postgresql://u:p@ss-Qzz9@127.0.0.1:1/doc", "p@ss-Qzz9"),
+        ("postgresql://u:Zx/Yw0?q@127.0.0.1:1/doc", "Zx/Yw0?q"),
+        ("postgresql://u:SEC/RET", "SEC/RET"),
+        ("u:SECRET@127.0.0.1/doc", "SECRET"),
+        ("u:S3CR3T://x@127.0.0.1/doc", "S3CR3T"),
+        ("sqlite://u:S3CR3T@127.0.0.1/doc", "S3CR3T"),
+    ],
+)
+@pytest.mark.parametrize("way", ["argument", "setting"])
+def test_no_piece_of_a_badly_written_password_is_printed(
+    url: str, password: str, way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (run("info", url) if way == "argument" else run("info", XCSTORE_URL=url)) == 2
+
+    told = one_sentence(capsys)
+    assert [piece for n in range(len(password) - 2) if (piece := password[n : n + 3]) in told] == []
 
 
 @pytest.mark.parametrize(
@@ -167,11 +242,8 @@ def test_info_without_url_opens_the_store_of_the_settings(
     assert url in capsys.readouterr().out
 
 
-def test_info_on_an_empty_store_says_zero(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    empty = tmp_path / "empty.json"
-    empty.write_text("[]")
-    run("import", empty, "--into", url)
-    capsys.readouterr()
+def test_info_on_an_empty_store_says_zero(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    open_stores(url, read_only=False).close()
 
     assert run("info", url) == 0
     assert re.search(r"^events +0$", capsys.readouterr().out, re.MULTILINE)
@@ -228,3 +300,32 @@ def test_a_yaml_file_that_is_no_component_is_refused_in_one_sentence(
     assert told.err.startswith(f"xcstore: {wrong}:1: ")
     assert len(told.err.splitlines()) == 1
     assert "component A is valid" in told.out
+
+
+def test_a_folder_is_validated_file_by_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machine = "stateMachines:\n  - {name: M, initialState: S, states: [{name: S}], transitions: []}\n"
+    for number, suffix in enumerate(("yaml", "yml")):
+        (tmp_path / f"c{number}.{suffix}").write_text(f"name: C{number}\n{machine}", encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    assert run("validate", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "component C0 is valid" in told
+    assert "component C1 is valid" in told
+
+    (tmp_path / "wrong.json").write_text("[1]")
+    assert run("validate", tmp_path) == 2
+    assert "wrong.json" in one_sentence(capsys)
+
+
+def test_a_folder_without_definitions_and_a_pipe_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+
+    assert run("validate", tmp_path) == 2
+    assert "holds no components" in one_sentence(capsys)
+    assert run("validate", pipe) == 2
+    assert "not a file" in one_sentence(capsys)

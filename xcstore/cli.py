@@ -16,11 +16,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from xcstore.config import Settings
-from xcstore.errors import QueryError, XcstoreError
-from xcstore.model.loader import load_component
+from xcstore.errors import DefinitionError, QueryError, XcstoreError
+from xcstore.model.definition import Component
+from xcstore.model.loader import load_component, load_folder
 from xcstore.ops.importing import ImportReport, import_files
 from xcstore.store.base import EventQuery, InstanceQuery, Stores
-from xcstore.store.opening import open_stores
+from xcstore.store.opening import open_stores, sqlite_file
 from xcstore.units import EpochMs, to_utc
 
 __all__ = ["main"]
@@ -67,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
 
     validate = commands.add_parser("validate", help="check component definitions")
-    validate.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON; each file that is wrong is reported")
+    validate.add_argument(
+        "files", nargs="+", metavar="FILE", help="YAML or JSON, or a folder of them; each that is wrong is reported"
+    )
     validate.set_defaults(command=_validate)
 
     info = commands.add_parser("info", help="say what a store holds")
@@ -77,10 +80,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
-    if missing := [file for file in arguments.files if not Path(file).is_file()]:
-        raise QueryError(f"there is no file {', '.join(map(repr, missing))}; nothing was imported")
-    # Nothing is masked here: a dump goes in as it is, and is compared with what is stored as it is.
-    with open_stores(arguments.into, read_only=False, statement_timeout_ms=settings.statement_timeout_ms) as stores:
+    for file in arguments.files:
+        if not _exists(file):
+            raise QueryError(f"there is no file {file!r}; nothing was imported")
+        if not Path(file).is_file():
+            kind = "a folder; name the files in it" if Path(file).is_dir() else "not a file"
+            raise QueryError(f"{file!r} is {kind}; nothing was imported")
+    with _import_target(arguments.into, settings) as stores:
         with _progress("import", "B") as on_progress:
             report = import_files(arguments.files, stores, on_progress=on_progress)
         for problem in report.problems[:SHOWN_PROBLEMS]:
@@ -95,16 +101,50 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _summary(report: ImportReport, identity: str) -> str:
-    parts = [f"{report.events:,} events and {report.snapshots:,} snapshots went into {identity}"]
-    if report.already_there:
-        parts.append(f"{report.already_there:,} were already there")
-    if report.odd:
-        parts.append(f"{report.odd:,} have something odd in them and went in as they are")
-    if report.bad:
-        parts.append(f"{report.bad:,} bad rows were left out")
-    if report.conflicts:
-        parts.append(f"{report.conflicts:,} conflict with what is stored and were left out")
+    went_in = f"{_counted(report.events, 'event')} and {_counted(report.snapshots, 'snapshot')}"
+    parts = [f"{went_in} went into {identity}"]
+    for count, one, many in (
+        (report.already_there, "was already there", "were already there"),
+        (
+            report.odd,
+            "has something odd in it and went in as it is",
+            "have something odd in them and went in as they are",
+        ),
+        (report.bad, "bad row was left out", "bad rows were left out"),
+        (
+            report.conflicts,
+            "conflicts with what is stored and was left out",
+            "conflict with what is stored and were left out",
+        ),
+    ):
+        if count:
+            parts.append(f"{count:,} {one if count == 1 else many}")
     return "; ".join(parts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
+@contextmanager
+def _import_target(url: str, settings: Settings) -> Iterator[Stores]:
+    """The stores to import into. A new file of SQLite that nothing went into is removed again."""
+    file = sqlite_file(url)
+    is_new = file is not None and not file.exists()
+    is_empty = False
+    try:
+        # Nothing is masked here: a dump goes in as it is, and is compared with what is stored as it is.
+        with open_stores(url, read_only=False, statement_timeout_ms=settings.statement_timeout_ms) as stores:
+            try:
+                yield stores
+            finally:
+                # Asked of the store: what somebody else wrote meanwhile stays.
+                is_empty = is_new and not _count_events(stores) and not stores.snapshots.count()
+    finally:
+        if is_empty and file is not None:
+            for suffix in ("", "-wal", "-shm"):
+                file.with_name(file.name + suffix).unlink(missing_ok=True)
+            print(f"{_one_line(str(file))} was not made, as nothing went into it", file=sys.stderr)
 
 
 def _demo(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -114,11 +154,12 @@ def _demo(arguments: argparse.Namespace, settings: Settings) -> int:
         held = _count_events(stores)
         if held and not arguments.force:
             raise QueryError(
-                f"{stores.identity} holds {held:,} events already; name a new store, or add the demo with --force"
+                f"{stores.identity} holds {_counted(held, 'event')} already; "
+                "name a new store, or add the demo with --force"
             )
         with _progress("demo", "%") as show:
             report = generate_demo(stores, seed=arguments.seed, on_progress=lambda part: show(int(100 * part), 100))
-        print(f"{_count_events(stores) - held:,} events went into {stores.identity}")
+        print(f"{_counted(_count_events(stores) - held, 'event')} went into {stores.identity}")
         for story in report.stories:
             print(f"  {story.name} ({story.business_key or story.instance_id}): {story.words}")
         print(f"  and {len(report.anomalies)} planted faults of {len({a.kind for a in report.anomalies})} kinds")
@@ -128,15 +169,33 @@ def _demo(arguments: argparse.Namespace, settings: Settings) -> int:
 def _validate(arguments: argparse.Namespace, _: Settings) -> int:
     refused = 0
     for file in arguments.files:
-        try:
-            component = load_component(file)
-        except XcstoreError as error:
-            refused += 1
-            print(f"xcstore: {_one_line(' '.join(str(error).split()))}", file=sys.stderr)
-        else:
+        components, problems = _components(file)
+        refused += len(problems)
+        for problem in problems:
+            print(f"xcstore: {_one_line(' '.join(str(problem).split()))}", file=sys.stderr)
+        for component in components:
             machines = ", ".join(machine.name for machine in component.machines)
-            print(f"{file}: component {component.name} is valid; machines: {machines}")
+            print(_one_line(f"{file}: component {component.name} is valid; machines: {machines}"))
     return 2 if refused else 0
+
+
+def _components(file: str) -> tuple[Sequence[Component], Sequence[XcstoreError]]:
+    """What a file or folder defines, and what is wrong in it."""
+    try:
+        if Path(file).is_dir():
+            found = load_folder(file)
+            if not found.components and not found.problems:
+                raise DefinitionError("holds no components in .yaml, .yml or .json files", file=file)
+            return found.components, found.problems
+        if _exists(file) and not Path(file).is_file():
+            raise DefinitionError("not a file", file=file)  # a pipe or device could be waited for
+        return [load_component(file)], []
+    except XcstoreError as error:
+        return [], [error]
+
+
+def _exists(file: str) -> bool:
+    return os.path.exists(file)  # False for what may not be looked at, where Path.exists raises
 
 
 def _info(arguments: argparse.Namespace, settings: Settings) -> int:

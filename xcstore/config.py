@@ -83,11 +83,7 @@ class Settings:
 
         The demo is among them when its file is there, or when there is nothing else.
         """
-        urls = {
-            name: url
-            for name, url in (("store", self.url), ("database", self.database_url), ("mongo", self.mongo_uri))
-            if url is not None
-        }
+        urls = {name: url for name, url in (("store", self.url), ("database", self.database_url)) if url is not None}
         # `make run STORE=…` sets XCSTORE_URL: the same URL is not offered twice.
         distinct = {name: url for name, url in urls.items() if name == next(n for n, u in urls.items() if u == url)}
         demo = f"sqlite:///{self.demo}"
@@ -167,7 +163,14 @@ _A_COUNT: Final = "a whole number from 1 to 999999999"
 SETTINGS: Final = (
     Setting("XCSTORE_URL", _A_URL, "", "the store to open first", "url", _url),
     Setting("DATABASE_URL", _A_URL, "", "a store to choose from, PostgreSQL as a rule", "database_url", _url),
-    Setting("MONGO_URI", "a URL such as mongodb://host/database", "", "a store in MongoDB", "mongo_uri", _url),
+    Setting(
+        "MONGO_URI",
+        "a URL such as mongodb://host/database",
+        "",
+        "a store in MongoDB; not supported yet",
+        "mongo_uri",
+        _url,
+    ),
     Setting(
         "XCSTORE_DEFINITIONS",
         "a folder",

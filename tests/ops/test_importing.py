@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -100,6 +101,45 @@ def test_a_bad_row_is_reported_with_its_place_and_reason_and_the_rest_goes_in(tm
         row = rows[(problem.row or 0) - 1]
         assert text_lines[problem.line - 1].strip().startswith(json.dumps(row)[:1])
     assert str(report.problems[0]).startswith(f"{path}, row 2, line {report.problems[0].line}: ")
+
+
+def test_a_row_over_a_limit_is_not_said_to_have_stopped_the_others(tmp_path: Path) -> None:
+    stores = open_memory_stores()
+    bad = event_to_document(event(id="nul", payload={"a": "\0"}))
+
+    report = import_files([dump(tmp_path / "dump.json", [bad, event_to_document(event())])], stores)
+
+    assert (report.events, report.bad) == (1, 1)
+    assert "which no store holds" in report.problems[0].reason
+    assert "PostgreSQL" not in report.problems[0].reason
+    assert "nothing was written" not in report.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"C": {"name": "C", "stateMachines": []}}, "a component definition"),
+        ({"name": "C", "stateMachines": []}, "a component definition"),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, "an object with 'a', 'b', 'c', …"),
+        ({}, "{}"),
+    ],
+)
+def test_a_document_of_something_else_is_called_so(tmp_path: Path, document: object, words: str) -> None:
+    report = import_files([dump(tmp_path / "other.ndjson", [document], lines=True)], open_memory_stores())
+
+    reason = report.problems[0].reason
+    assert reason == f"neither an event (id, instanceId, event, …) nor a snapshot (instance, …): {words}"
+
+
+def test_a_folder_and_a_pipe_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    report = import_files([tmp_path, tmp_path / "pipe"], open_memory_stores())
+
+    assert [problem.reason for problem in report.problems] == [
+        "it is a folder; name the files in it",
+        "it is not a file",
+    ]
 
 
 def test_odd_rows_go_in_and_are_counted(stores: Stores, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_server_that_is_not_there_is_unreachable_and_its_password_not_told() -
 
 
 def test_a_database_that_is_not_there_is_named(postgresql_server: PostgresServer) -> None:
-    with pytest.raises(StoreUnavailableError, match="no_such_database"):
+    with pytest.raises(StoreUnavailableError, match='refused the connection: database "no_such_database" does not'):
         open_stores(postgresql_server.url_of("no_such_database"))
 
 
@@ -145,6 +145,75 @@ def test_a_url_that_cannot_be_read_does_not_repeat_its_password() -> None:
         open_stores("postgresql://me:secret-word@[::1/db?nonsense=1")
 
     assert "secret-word" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("authority", "password"),
+    [
+        ("u:SEC/RET#x@127.0.0.1:1", "SEC/RET#x"),
+        ("u:p@ss-Qzz9@127.0.0.1:1", "p@ss-Qzz9"),
+        ("u:QwX?zz9@127.0.0.1:1", "QwX?zz9"),
+        ("u:QwX#zz9@127.0.0.1:1", "QwX#zz9"),
+        ("u:QwX#zz9", "QwX#zz9"),
+        ("u:QwX/zz9", "QwX/zz9"),
+        ("u:QwXzz9", "QwXzz9"),
+        ("u:987654", "987654"),
+        ("u:QwX%zz9@127.0.0.1:1", "QwX%zz9"),
+        ("u:@QwXzz9@127.0.0.1:1", "@QwXzz9"),
+        ("u:QwXzz9@[127.0.0.1:1", "QwXzz9"),
+        ("u:QwX%00zz9@127.0.0.1:1", "QwX%00zz9"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_password_that_is_badly_written_is_refused_without_a_piece_of_it(
+    scheme: str, authority: str, password: str
+) -> None:
+    with pytest.raises(ConfigError, match="special characters of the password are written as %XX") as raised:
+        open_stores(f"{scheme}://{authority}/doc")
+
+    told = str(raised.value)
+    assert [piece for n in range(len(password) - 2) if (piece := password[n : n + 3]) in told] == []
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("query", ["password=QwX-zz9", "user=u&password=QwX-zz9", "sslpassword=QwX-zz9"])
+def test_a_password_among_the_parameters_is_not_told(query: str) -> None:
+    with pytest.raises(StoreUnavailableError) as raised:
+        open_stores(f"postgresql://127.0.0.1:1/doc?{query}")
+
+    assert "zz9" not in str(raised.value)
+
+
+def test_the_identity_has_no_piece_of_a_rightly_written_password(postgresql_server: PostgresServer) -> None:
+    with postgresql_server.database() as url:
+        scheme, _, rest = url.partition("://")
+        user, _, place = rest.partition("@")
+        with open_stores(f"{scheme}://{user.partition(':')[0]}:Qw%2FX%40z%23z%3F9@{place}", read_only=False) as stores:
+            assert "Q" not in stores.identity
+            assert "%" not in stores.identity.partition("?")[0]
+
+
+def test_an_unknown_role_is_named_as_what_is_wrong(postgresql_server: PostgresServer) -> None:
+    scheme, _, rest = postgresql_server.url.partition("://")
+    place = rest.partition("@")[2]
+
+    with pytest.raises(StoreUnavailableError, match=r"role \"nobody_known\" does not exist|refused the user") as raised:
+        open_stores(f"{scheme}://nobody_known@{place}")
+
+    assert "cannot be reached" not in str(raised.value)
+
+
+def test_a_database_that_was_dropped_under_us_is_said_to_be_gone(postgresql_server: PostgresServer) -> None:
+    with postgresql_server.database() as url:
+        name = url.partition("?")[0].rpartition("/")[2]
+        with open_stores(url, read_only=False) as stores:
+            stores.events.append(event())
+            with psycopg.connect(postgresql_server.url, autocommit=True) as connection:
+                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            with pytest.raises(StoreUnavailableError, match=f'database "{name}" does not exist'):
+                stores.events.count(EventQuery())
+            with psycopg.connect(postgresql_server.url, autocommit=True) as connection:
+                connection.execute(f'CREATE DATABASE "{name}"')
 
 
 @pytest.mark.skipif("DATABASE_URL" in os.environ, reason="the rules of a given server are not ours to change")

@@ -12,7 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from tests.factories import event
-from xcstore.errors import ConcurrencyError, DuplicateEventError, ReadOnlyStoreError, StoreTimeoutError
+from xcstore.errors import (
+    ConcurrencyError,
+    DuplicateEventError,
+    ReadOnlyStoreError,
+    StoreTimeoutError,
+    StoreUnavailableError,
+)
 from xcstore.model.history import PersistedEvent
 from xcstore.store import postgresql, sql_writing
 from xcstore.store.base import EventQuery, InstanceQuery, InstanceSummary, Stores
@@ -128,6 +134,22 @@ def test_connections_that_the_server_ended_are_replaced_unnoticed(url: str, read
     assert ended is not None
     assert ended[0] >= 1
     assert reading.events.count(EventQuery())[0].count == 3
+
+
+def test_where_all_connections_are_taken_the_server_is_not_said_to_be_gone(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "_CONNECTIONS", 1)
+    with open_stores(url) as stores:
+        assert isinstance(stores.events, SqlEventStore)
+        database = stores.events._database
+
+        def ask_for_another(_: sa.Connection) -> None:
+            with pytest.raises(StoreUnavailableError, match="gave no connection within 2 s, but does now"):
+                stores.events.count(EventQuery())
+
+        database.read(ask_for_another)
+        assert stores.events.count(EventQuery())[0].count == 3
 
 
 def test_events_of_another_writer_get_their_place_and_their_causes(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import threading
@@ -10,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.factories import event
 from xcstore.errors import (
@@ -28,6 +30,7 @@ from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
 from xcstore.store.sql_database import running_for
 from xcstore.store.sql_events import SqlEventStore
+from xcstore.store.sqlite import SqliteDatabase
 from xcstore.units import EpochMs
 
 ROLLUPS = ("fsm_instances", "fsm_event_counts", "fsm_event_causes")
@@ -139,6 +142,69 @@ def test_readers_are_right_while_a_writer_comes_and_goes(path: Path, reading: St
 
     assert failures == []
     assert reading.events.count(EventQuery())[0].count == 40
+
+
+@pytest.mark.parametrize("changes", [1, 2, 3, 4])
+def test_a_file_that_changes_as_soon_as_it_is_opened_is_read_again(path: Path, reading: Stores, changes: int) -> None:
+    left = iter(range(changes))
+
+    def change(*_: object) -> None:
+        if next(left, None) is not None:
+            _touch(path)
+
+    sa.event.listen(_engine_of(reading), "connect", change)
+
+    assert reading.events.count(EventQuery())[0].count == 3
+    assert next(left, None) is None
+
+
+def test_a_file_that_changes_each_time_it_is_opened_is_refused_in_our_words(path: Path, reading: Stores) -> None:
+    sa.event.listen(_engine_of(reading), "connect", lambda *_: _touch(path))
+
+    with pytest.raises(StoreUnavailableError, match="written by others all the time"):
+        reading.events.count(EventQuery())
+
+
+def test_what_sqlalchemy_itself_refuses_leaves_in_our_words_too(reading: Stores) -> None:
+    def ask_a_closed_result(connection: sa.Connection) -> object:
+        result = connection.execute(sa.select(1))
+        result.close()
+        return result.all()
+
+    assert isinstance(reading.events, SqlEventStore)
+    with pytest.raises(StoreError, match="failed: "):
+        reading.events._database.read(ask_a_closed_result)
+
+
+def test_an_answer_that_made_no_sense_is_asked_for_again_where_the_file_changed(path: Path, reading: Stores) -> None:
+    answers = iter(["torn", "whole"])
+
+    def work(connection: sa.Connection) -> str:
+        connection.execute(sa.select(1))
+        answer = next(answers)
+        if answer == "torn":
+            _touch(path)
+            # The driver's own error, as where rows are read past SQLAlchemy.
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return answer
+
+    assert isinstance(reading.events, SqlEventStore)
+    assert reading.events._database.read(work) == "whole"
+
+
+def _engine_of(stores: Stores) -> sa.Engine:
+    """Emptied: the next question opens the file."""
+    assert isinstance(stores.events, SqlEventStore)
+    assert isinstance(stores.events._database, SqliteDatabase)
+    engine = stores.events._database._engine
+    engine.dispose()
+    return engine
+
+
+def _touch(path: Path) -> None:
+    """Its times as after a change."""
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
 
 
 def test_a_database_without_wal_is_read_too(tmp_path: Path, path: Path) -> None:

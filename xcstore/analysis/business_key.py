@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from xcstore.redaction import MASK
+
 __all__ = ["business_key"]
 
 _NAMES: Final = re.compile(r"(?:^|_)(?:id|key|number|no|ref|reference|code|sku)$|(?:Id|ID|Key|Number|No|Ref|Code)$")
@@ -33,6 +35,7 @@ def business_key(payload: object, machine_name: str) -> str | None:
         and (isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)))
         and 0 < len(str(value)) <= _MAX_CHARS
         and _NAMES.search(name)
+        and value != MASK
         and not _UUID.fullmatch(str(value))
     ]
     return min(found)[3] if found else None

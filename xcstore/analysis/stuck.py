@@ -40,7 +40,10 @@ class WaitingState:
     machine_instances: int
     """Instances of the machine in any state."""
     timeout_ms: DurationMs | None = None
-    """The shortest timer that the definition gives the state."""
+    """The shortest timer that takes an instance out of the state, as the definition says."""
+    entered_from: tuple[str, ...] = ()
+    """Where the state has self-loops: the states that lead into it ('' for a creation). Its instances have events
+    while they wait, so their wait counts from the entry. () where the last event is the entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

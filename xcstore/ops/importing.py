@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +21,7 @@ from xcstore.store.codec import (
     snapshot_from_document,
     snapshot_to_document,
 )
+from xcstore.store.limits import NOTHING_WRITTEN
 
 __all__ = ["FileReport", "ImportReport", "Problem", "import_files"]
 
@@ -172,19 +174,27 @@ def import_files(
 def _import_file(path: Path, stores: Stores, count: Callable[[int], None]) -> FileReport:
     report = FileReport(str(path))
     batch: list[Row] = []
+    if path.exists() and not path.is_file():
+        kind = "a folder; name the files in it" if path.is_dir() else "not a file"  # a pipe could be waited for
+        report.add_problem("broken", None, None, f"it is {kind}")
+        return report
     try:
         for row in read_rows(path, count):
             batch.append(row)
             if len(batch) == BATCH:
                 _import_rows(batch, stores, report)
                 batch = []
-    except OSError as error:
+    except OSError as error:  # a folder too
         report.add_problem("broken", None, None, f"cannot be read: {error.strerror}")
     except TruncatedFileError as error:
         _import_rows(batch, stores, report)
         batch = []
         went_in = report.events + report.snapshots + report.already_there
-        kept = f"the {went_in:,} rows before it are in the store" if went_in else "nothing of it is in the store"
+        if not went_in:
+            kept = "nothing of it is in the store"
+        else:
+            kept = "the row before it is" if went_in == 1 else f"the {went_in:,} rows before it are"
+            kept += " in the store"
         report.add_problem("broken", error.number or None, error.line or None, f"{error}; {kept}")
     _import_rows(batch, stores, report)
     return report
@@ -205,8 +215,11 @@ def _import_rows(rows: list[Row], stores: Stores, report: FileReport) -> None:
                 event = event_from_document(row.value)
                 check_writable(event)
                 events.append((row, event))
-        except (CorruptEventError, LimitExceededError) as error:
-            report.add_problem("bad", row.number, row.line, str(error))
+        except LimitExceededError as error:
+            # That nothing was written is true of the row only: the others go in.
+            report.add_problem("bad", row.number, row.line, str(error).removesuffix(NOTHING_WRITTEN))
+        except CorruptEventError as error:
+            report.add_problem("bad", row.number, row.line, _other_thing(row.value) or str(error))
     if events:
         _append(events, stores, report)
     if snapshots:
@@ -215,6 +228,22 @@ def _import_rows(rows: list[Row], stores: Stores, report: FileReport) -> None:
 
 def _is_snapshot(document: object) -> bool:
     return isinstance(document, Mapping) and "instance" in document and "event" not in document
+
+
+def _other_thing(document: object) -> str | None:
+    """What a row is that has nothing of an event or of a snapshot."""
+    if not isinstance(document, Mapping) or not _OF_OURS.isdisjoint(document):
+        return None
+    several = [document, *document.values()]
+    if any(isinstance(value, Mapping) and "stateMachines" in value for value in several):
+        what = "a component definition"
+    else:
+        what = f"an object with {', '.join(repr(str(key)[:30]) for key in islice(document, 3))}" if document else "{}"
+        what += ", …" if len(document) > 3 else ""
+    return f"neither an event (id, instanceId, event, …) nor a snapshot (instance, …): {what}"
+
+
+_OF_OURS: Final = frozenset({"id", "_id", "instanceId", "instance_id", "event", "instance"})
 
 
 def _append(rows: Iterable[tuple[Row, PersistedEvent]], stores: Stores, report: FileReport) -> None:

@@ -43,6 +43,8 @@ SAMPLE_EVENTS: Final = 200
 MANY_EVENTS: Final = 100_000
 MAX_WAITERS: Final = 5_000
 """Waiting instances looked at, the oldest first; beyond that the result says that there are more."""
+MAX_LOOPING: Final = 500
+"""Instances looked at in each state with self-loops."""
 _WAITERS_PAGE: Final = MAX_WAITERS
 """All at once: where no table of instances is kept, each page is a look through the whole store."""
 
@@ -89,6 +91,8 @@ class StuckInstance:
 
     instance: InstanceSummary
     limit: Limit
+    since: EpochMs
+    """When it entered its state."""
     waited_ms: DurationMs
 
     @property
@@ -175,12 +179,19 @@ def waiting(stores: Stores, states: tuple[WaitingState, ...], *, as_of: EpochMs)
         (state.component_name, state.machine_name, state.state): limit
         for state, limit in zip(states, limits(states, normal), strict=True)
     }
-    waiters, complete = _waiters(stores, tuple(allowed), before=_latest_limit(states, allowed, as_of))
+    quiet = [state for state in states if not state.entered_from]
+    waiters, complete = _waiters(stores, tuple(map(_key, quiet)), before=_latest_limit(quiet, allowed, as_of))
+    wanted = set(map(_key, quiet))
+    entered = [(item, item.updated_at) for item in waiters if _key(item) in wanted]
+    for state in states:
+        if state.entered_from:
+            found, all_of_them = _entries(stores, state)
+            entered += found
+            complete = complete and all_of_them
     stuck = [
-        StuckInstance(instance=item, limit=limit, waited_ms=DurationMs(as_of - item.updated_at))
-        for item in waiters
-        if (limit := allowed.get((item.component_name, item.machine_name, item.state)))
-        and as_of - item.updated_at >= limit.limit_ms
+        StuckInstance(instance=item, limit=limit, since=since, waited_ms=DurationMs(as_of - since))
+        for item, since in entered
+        if as_of - since >= (limit := allowed[_key(item)]).limit_ms
     ]
     stuck.sort(key=lambda item: (-item.excess, item.instance.updated_at, item.instance.instance_id))
     totals = _instances_by_machine(states)
@@ -244,6 +255,31 @@ def _waiters(
         if len(found) >= MAX_WAITERS:
             return found, False
         after = page.next
+
+
+def _key(item: WaitingState | InstanceSummary) -> tuple[str, str, str]:
+    return item.component_name, item.machine_name, item.state
+
+
+def _entries(stores: Stores, state: WaitingState) -> tuple[list[tuple[InstanceSummary, EpochMs]], bool]:
+    """Instances in a state with self-loops, when each entered it, and whether these are all.
+
+    At most `MAX_LOOPING` instances are looked at, those without an event for longest.
+    """
+    query = InstanceQuery(components=(state.component_name,), machines=(state.machine_name,), states=(state.state,))
+    page = stores.events.instances(query, limit=MAX_LOOPING, newest_first=False)
+    if not page.items:
+        return [], True
+    entries = EventQuery(
+        instance_ids=tuple(item.instance_id for item in page.items),
+        states=(state.state,),
+        states_before=state.entered_from,
+    )
+    table = stores.events.to_arrow(entries, columns=("instance_id", "persisted_at"), limit=20 * MAX_LOOPING)
+    latest = dict(zip(*(table[name].to_pylist() for name in ("instance_id", "persisted_at")), strict=True))
+    # An entry that is not among them (its chain is broken) leaves the last event, which waits for less.
+    entered = [(item, EpochMs(latest.get(item.instance_id, item.updated_at))) for item in page.items]
+    return entered, page.next is None
 
 
 def _instances_by_machine(states: Sequence[WaitingState]) -> dict[tuple[str, str], int]:

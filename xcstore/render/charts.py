@@ -32,8 +32,9 @@ def events_over_time(
     zone: str | tzinfo = "UTC",
     dark: bool = False,
     height: int = 180,
+    components: Iterable[str] = (),
 ) -> Spec:
-    """Events per stretch of `bucket_ms`, stacked by component.
+    """Events per stretch of `bucket_ms`, stacked by component; `components` are all of the store (`theme.accents`).
 
     Times that no calendar holds are not drawn, and the chart says how many events that leaves out.
     """
@@ -46,7 +47,7 @@ def events_over_time(
             outside += count
         else:
             drawn.append((start, component, count, left, max(right, left + 1)))
-    numbers = accents(component for _, component, _, _, _ in drawn)
+    numbers = accents((component for _, component, _, _, _ in drawn), components)
     # Stacked here: Vega-Lite stacks bars by category, and between two times it would have to guess their direction.
     tops: dict[int, int] = defaultdict(int)
     rows: list[dict[str, object]] = []

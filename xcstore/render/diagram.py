@@ -44,6 +44,8 @@ class Node:
     """Machine or component it is drawn inside; '' for none."""
     accent: int | None = None
     """Colour of its component (`theme.accents`); None takes the colour of its kind."""
+    accent_name: str = ""
+    """What the legend says that colour stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +109,9 @@ def legend(diagram: Diagram) -> tuple[LegendItem, ...]:
         items.append(LegendItem("note", "current", "this event" if about_events else "current state"))
     if any(edge.taken for edge in diagram.edges) or any(node.visited for node in diagram.nodes):
         items.append(LegendItem("note", "taken", "path taken"))
-    groups: dict[int, str] = {}
+    named: dict[int, dict[str, None]] = {}
     for node in diagram.nodes:
-        if node.accent is not None and node.group:
-            groups.setdefault(node.accent % len(ACCENTS), node.group)
-    items += [LegendItem("accent", str(accent), group) for accent, group in sorted(groups.items())]
+        if node.accent is not None and node.accent_name:
+            named.setdefault(node.accent % len(ACCENTS), {}).setdefault(node.accent_name)
+    items += [LegendItem("accent", str(accent), ", ".join(names)) for accent, names in sorted(named.items())]
     return tuple(items)

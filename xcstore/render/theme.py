@@ -154,12 +154,13 @@ def find_look(table: Mapping[str, Look], key: str | None) -> Look:
     return table.get(key or "unknown") or table["unknown"]
 
 
-def accents(names: Iterable[str]) -> dict[str, int]:
-    """A colour number for each name, in byte order of the names, so that every page gives the same ones.
+def accents(names: Iterable[str], every: Iterable[str] = ()) -> dict[str, int]:
+    """A colour number for each name. `every` are all that the store knows: given these, every page gives the same.
 
-    Numbers count on past the eight colours; `ACCENTS[number % 8]` is the colour.
+    Numbers count on past the eight colours; `ACCENTS[number % 8]` is the colour. The empty name comes last, so that
+    events without a component take no colour away from the others.
     """
-    return {name: number for number, name in enumerate(sorted(set(names)))}
+    return {name: n for n, name in enumerate(sorted({*names, *every}, key=lambda name: (not name, name)))}
 
 
 def css() -> str:

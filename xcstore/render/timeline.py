@@ -529,7 +529,8 @@ def _snapshot(name: str, snapshot: Snapshot, bottom: float, axis: _Axis) -> str:
 
 
 def _legend(timeline: Timeline, axis: _Axis) -> tuple[LegendItem, ...]:
-    kinds = {interval.kind for interval in timeline.intervals}
+    # Where colour tells the component, a regular state has no sign of its own to explain.
+    kinds = {interval.kind for interval in timeline.intervals if interval.accent is None or interval.kind != "regular"}
     items = [LegendItem("state", kind, look.word) for kind, look in STATE_KINDS.items() if kind in kinds]
     if timeline.points:
         items.append(LegendItem("note", "point", "event"))

@@ -14,7 +14,7 @@ from xcstore.jsontext import json_text
 from xcstore.model.history import InstanceSnapshot, PersistedEvent
 from xcstore.store.values import INT64, MAX_DEPTH, is_encodable, short
 
-__all__ = ["LIMITS", "Limit", "check_writable", "check_writable_snapshot"]
+__all__ = ["LIMITS", "NOTHING_WRITTEN", "Limit", "check_writable", "check_writable_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ LIMITS: Final[Mapping[str, Limit]] = {
 }
 """Besides these: no NUL character and no half surrogate pair in any text or key, no NaN or infinity in any number.
 Reading has no limits."""
+
+NOTHING_WRITTEN: Final = "; nothing was written"
+"""How each refusal ends."""
 
 _ID: Final = LIMITS["id"].maximum
 _NAME: Final = LIMITS["name"].maximum
@@ -169,29 +172,28 @@ def _check_ids(field: str, ids: Iterable[str]) -> None:
 
 def _check_id(field: str, value: str) -> None:
     if value == "":
-        raise LimitExceededError(f"{field} is empty; it must have 1 to {_ID} characters; nothing was written")
+        raise LimitExceededError(f"{field} is empty; it must have 1 to {_ID} characters{NOTHING_WRITTEN}")
     _check_text(field, value, _ID)
 
 
 def _check_text(field: str, value: object, maximum: int) -> None:
     if not isinstance(value, str):
-        raise LimitExceededError(f"{field} is {short(value)}; it must be text; nothing was written")
+        raise LimitExceededError(f"{field} is {short(value)}; it must be text{NOTHING_WRITTEN}")
     if len(value) > maximum:
         raise LimitExceededError(
-            f"{field} is {short(value)}, {len(value)} characters long; "
-            f"at most {maximum} can be stored; nothing was written"
+            f"{field} is {short(value)}, {len(value)} characters long; at most {maximum} can be stored{NOTHING_WRITTEN}"
         )
     _check_characters(field, value)
 
 
 def _check_characters(field: str, value: str) -> None:
     if "\0" in value:
-        what = "a NUL character, which PostgreSQL cannot hold"
+        what = "a NUL character, which no store holds"
     elif not is_encodable(value):
         what = "half a surrogate pair, which is not valid Unicode"
     else:
         return
-    raise LimitExceededError(f"{field} is {short(value)} and holds {what}; nothing was written")
+    raise LimitExceededError(f"{field} is {short(value)} and holds {what}{NOTHING_WRITTEN}")
 
 
 def _check_time(field: str, value: object, *, required: bool = False) -> None:
@@ -199,7 +201,7 @@ def _check_time(field: str, value: object, *, required: bool = False) -> None:
         return
     if type(value) is not int or not -INT64 <= value < INT64:
         raise LimitExceededError(
-            f"{field} is {short(value)}; it must be whole milliseconds within 64 bits; nothing was written"
+            f"{field} is {short(value)}; it must be whole milliseconds within 64 bits{NOTHING_WRITTEN}"
         )
 
 
@@ -212,10 +214,10 @@ def _check_value(field: str, value: object, *, wrapping: int = 0) -> None:
             _check_characters(path, item)
         elif isinstance(item, float):
             if not math.isfinite(item):
-                raise LimitExceededError(f"{path} is {item}; JSON holds finite numbers only; nothing was written")
+                raise LimitExceededError(f"{path} is {item}; JSON holds finite numbers only{NOTHING_WRITTEN}")
         elif isinstance(item, (Mapping, list, tuple)):
             if depth >= _DEPTH + wrapping:
-                raise LimitExceededError(f"{field} is nested more than {_DEPTH} levels; nothing was written")
+                raise LimitExceededError(f"{field} is nested more than {_DEPTH} levels{NOTHING_WRITTEN}")
             if isinstance(item, Mapping):
                 for key, inner in item.items():
                     _check_text(f"a key of {path}", key, _BYTES)
@@ -223,9 +225,9 @@ def _check_value(field: str, value: object, *, wrapping: int = 0) -> None:
             else:
                 waiting += [(inner, f"{path}.{position}", depth + 1) for position, inner in enumerate(item)]
         elif item is not None and not isinstance(item, (bool, int)):
-            raise LimitExceededError(f"{path} is {short(item)}, which JSON has no form for; nothing was written")
+            raise LimitExceededError(f"{path} is {short(item)}, which JSON has no form for{NOTHING_WRITTEN}")
     # A document may hold several such values, each held to the limit on its own.
     if not wrapping and (size := len(json_text(value).encode())) > _BYTES:
         raise LimitExceededError(
-            f"{field} is {size:,} bytes of JSON; at most {_BYTES:,} can be stored; nothing was written"
+            f"{field} is {size:,} bytes of JSON; at most {_BYTES:,} can be stored{NOTHING_WRITTEN}"
         )

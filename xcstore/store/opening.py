@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from xcstore.store.sql_snapshots import SqlDefinitionStore, SqlSnapshotStore
 from xcstore.store.sql_tables import create_schema
 from xcstore.store.sqlite import SqliteDatabase
 
-__all__ = ["open_stores"]
+__all__ = ["open_stores", "sqlite_file"]
 
 _KNOWN: Final = "memory://, sqlite:///file.db, postgresql://user@host/database"
 
@@ -63,7 +64,7 @@ def open_stores(
     """
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ConfigError(f"{_shown(url)!r} is not the URL of a store; known are {_KNOWN}")
+        raise ConfigError(f"{_shown(url)} is not the URL of a store; known are {_KNOWN}")
     if scheme == "memory":
         return open_memory_stores(
             url.removeprefix("memory://") or None,
@@ -73,7 +74,8 @@ def open_stores(
         )
     open_database = _OPENERS.get(scheme)
     if open_database is None:
-        raise ConfigError(f"no store is known by the scheme {scheme + '://'!r}; known are {_KNOWN}")
+        what = f"by the scheme {scheme + '://'!r}" if _SCHEME.fullmatch(scheme) else "by what stands before ://"
+        raise ConfigError(f"no store is known {what}; known are {_KNOWN}")
     database = open_database(url, read_only, statement_timeout_ms)
     try:
         layout = _layout(database)
@@ -107,11 +109,21 @@ def _layout(database: SqlDatabase) -> SqlLayout:
     return database.read(detect)
 
 
-def _open_sqlite(url: str, read_only: bool, statement_timeout_ms: int) -> SqlDatabase:
+def sqlite_file(url: str) -> Path | None:
+    """The file that the URL of a SQLite store names; None for another store, or where it names none."""
+    if not url.startswith("sqlite://"):
+        return None
     path = url.removeprefix("sqlite://").partition("?")[0]
-    if not path.startswith("/") or path == "/":
-        raise ConfigError(f"{url!r} names no file; write sqlite:///relative/file.db or sqlite:////absolute/file.db")
-    return SqliteDatabase(Path(path[1:]), read_only=read_only, statement_timeout_ms=statement_timeout_ms)
+    return Path(path[1:]) if path.startswith("/") and path != "/" else None
+
+
+def _open_sqlite(url: str, read_only: bool, statement_timeout_ms: int) -> SqlDatabase:
+    path = sqlite_file(url)
+    if path is None:
+        raise ConfigError(
+            "the SQLite URL names no file; write sqlite:///relative/file.db or sqlite:////absolute/file.db"
+        )
+    return SqliteDatabase(path, read_only=read_only, statement_timeout_ms=statement_timeout_ms)
 
 
 def _open_postgresql(url: str, read_only: bool, statement_timeout_ms: int) -> SqlDatabase:
@@ -121,10 +133,11 @@ def _open_postgresql(url: str, read_only: bool, statement_timeout_ms: int) -> Sq
 
 
 def _shown(url: str) -> str:
-    """A text that is no URL may be anything, a password too: its beginning tells enough."""
-    return url if len(url) <= 12 else f"{url[:8]}…"
+    """A text that is no URL may be anything, a password too: shown is what looks like the name of a file."""
+    return repr(url) if len(url) <= 40 and not re.search("[:@=]", url) else "that"
 
 
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,19}")
 _OPENERS: Final[dict[str, Callable[[str, bool, int], SqlDatabase]]] = {
     "sqlite": _open_sqlite,
     "postgres": _open_postgresql,

@@ -7,6 +7,7 @@ what a reader asks in the very second of a restart is asked again.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,7 +62,12 @@ class PostgresDatabase(SqlDatabase):
     def __init__(self, url: str, *, read_only: bool, statement_timeout_ms: int = 10_000) -> None:
         parameters = _parameters(url)
         super().__init__(_identity(parameters), read_only=read_only, statement_timeout_ms=statement_timeout_ms)
-        self._password: Final = str(parameters.get("password") or "")
+        self._secrets: Final = tuple(
+            str(value)
+            for name, value in parameters.items()
+            # One that stands in the name as well would be given away by hiding it.
+            if ("password" in name or "secret" in name) and str(value) not in self.identity
+        )
         self._conninfo: Final = make_conninfo(
             "", **{"application_name": "xcstore", "connect_timeout": _CONNECT_SECONDS, **parameters}
         )
@@ -74,6 +80,8 @@ class PostgresDatabase(SqlDatabase):
             max_size=_CONNECTIONS,
             max_idle=_IDLE_SECONDS,
             timeout=_CONNECT_SECONDS,
+            # Else its pauses between attempts grow to minutes, and a server that is back is not noticed.
+            reconnect_timeout=_CONNECT_SECONDS,
             configure=self._configure,
             connection_class=_Connection,
             check=_Connection.check,
@@ -144,16 +152,29 @@ class PostgresDatabase(SqlDatabase):
         except psycopg_pool.PoolClosed as error:
             raise StoreUnavailableError(f"{self.identity} was closed") from error
 
+    def _why_no_connection(self) -> StoreError:
+        """The pool says only that nothing came in time; a connection of our own says why."""
+        try:
+            psycopg.connect(self._conninfo, connect_timeout=_CONNECT_SECONDS).close()
+        except psycopg.Error as error:
+            return self._translation(error)
+        return StoreUnavailableError(
+            f"{self.identity} gave no connection within {_CONNECT_SECONDS} s, but does now; ask again"
+        )
+
     def _translation(self, error: BaseException | None) -> StoreError:
         lines = str(error).strip().splitlines()
         text = lines[0] if lines else type(error).__name__
-        if self._password:
-            text = text.replace(self._password, "•••")
+        refusal = _REFUSAL.search(str(error)) if isinstance(error, psycopg.OperationalError) else None
+        if refusal:
+            text = refusal[1]
+        for secret in self._secrets:
+            text = text.replace(secret, "•••")
         name = self.identity
         if isinstance(error, psycopg_pool.PoolClosed):
             return StoreUnavailableError(f"{name} was closed")
         if isinstance(error, psycopg_pool.PoolTimeout):
-            return StoreUnavailableError(f"{name} did not answer within {_CONNECT_SECONDS} s")
+            return self._why_no_connection()
         if isinstance(error, pg.QueryCanceled):
             return StoreTimeoutError(
                 f"{name} took longer than {self.statement_timeout_ms / 1000:g} s, or the question was withdrawn"
@@ -165,8 +186,10 @@ class PostgresDatabase(SqlDatabase):
         if isinstance(error, (pg.InsufficientPrivilege, pg.UndefinedTable, pg.UndefinedColumn)):
             kind = StoreError if isinstance(error, pg.InsufficientPrivilege) else NotAStoreError
             return kind(f"{name} does not let us read it: {text}")
-        if isinstance(error, (pg.InvalidPassword, pg.InvalidAuthorizationSpecification)) or "password" in text:
+        if isinstance(error, pg.InvalidPassword) or _NO_PASSWORD.search(text):
             return StoreUnavailableError(f"{name} refused the user or the password")
+        if refusal or isinstance(error, pg.InvalidAuthorizationSpecification):
+            return StoreUnavailableError(f"{name} refused the connection: {text}")
         if isinstance(error, psycopg.OperationalError):
             return StoreUnavailableError(f"{name} cannot be reached: {text}")
         return StoreError(f"{name} failed: {text}")
@@ -315,16 +338,36 @@ def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
     return cast("psycopg.Connection[Any]", connection.connection.dbapi_connection)
 
 
+_HOW: Final = (
+    "write postgresql://user:password@host:port/database; special characters of the password are written as %XX, "
+    "such as %40 for @, %2F for /, %23 for # and %3F for ?"
+)
+_REFUSAL: Final = re.compile(r"FATAL:\s+(.+)")
+"""The server answered, and these are its words."""
+_NO_PASSWORD: Final = re.compile(r"password authentication failed|no password supplied")
+
+
 def _parameters(url: str) -> dict[str, Any]:
+    """What the URL says. No error of it has a part of the URL: that may be the password, in the wrong place."""
+    _check_authority(url)
     try:
-        parameters = dict(conninfo_to_dict(url))
-    except psycopg.Error as error:
-        # The driver's words would repeat the URL, the password too.
-        raise ConfigError(
-            "the PostgreSQL URL cannot be read; write postgresql://user:password@host:port/database, "
-            "with special characters as %XX"
-        ) from error
-    return {name: value for name, value in parameters.items() if value not in (None, "")}
+        parameters = {name: value for name, value in conninfo_to_dict(url).items() if value not in (None, "")}
+    except (psycopg.Error, ValueError):
+        # The driver's words would repeat the URL, the password too: not even as the cause of ours.
+        raise ConfigError(f"the PostgreSQL URL cannot be read; {_HOW}") from None
+    for port in str(parameters.get("port", "")).split(","):
+        if port and not (re.fullmatch("[0-9]{1,5}", port, re.ASCII) and 0 < int(port) < 1 << 16):
+            # What follows a colon may be a password whose host was forgotten.
+            raise ConfigError(f"the port in the PostgreSQL URL is no number from 1 to 65535; {_HOW}")
+    return parameters
+
+
+def _check_authority(url: str) -> None:
+    """Refuse a password that libpq would cut in two, and take the rest of it for the host or the database."""
+    _, _, rest = url.partition("://")
+    authority, at, _ = rest.rpartition("@")
+    if "#" in rest or (at and re.search("[/?@]", authority)):
+        raise ConfigError(f"the PostgreSQL URL holds one of / # ? @ where it cannot stand; {_HOW}")
 
 
 def _identity(parameters: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ class SqliteDatabase(SqlDatabase):
                     try:
                         with self._cancellable(raw.withdraw):
                             answer = self._run(connection, "BEGIN", work)
-                    except sa.exc.DatabaseError:
+                    except Exception:  # of whatever kind: it may come from a file read half before, half after a change
                         if unlocked and self._files() != raw.files:
                             continue
                         raise
@@ -127,8 +127,14 @@ class SqliteDatabase(SqlDatabase):
     # Connections
 
     def _check_connection(self, raw: _Connection, record: object, proxy: object) -> None:
-        """What a connection was opened for must still be so, else the pool makes another."""
-        if raw.files != self._files():
+        """What a connection of the pool was opened for must still be so, else the pool makes another.
+
+        That one is taken as it is: the pool makes no third, but fails with an error of its own. Where the file changed
+        once more, `read` sees it.
+        """
+        if raw.is_new:
+            raw.is_new = False
+        elif raw.files != self._files():
             raise sa.exc.DisconnectionError
 
     def _connect(self) -> _Connection:
@@ -206,6 +212,8 @@ class SqliteDatabase(SqlDatabase):
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             raise self._translation(str(cause)) from error
+        except sa.exc.SQLAlchemyError as error:  # not the driver's, such as of a pool that is exhausted
+            raise StoreError(f"{self.identity} failed: {error}") from error
 
     def _translation(self, text: str) -> StoreError:
         if text == "interrupted":
@@ -297,6 +305,7 @@ class _Connection(sqlite3.Connection):
     """A connection that knows which files it was opened for, and whose statements stop when time is up."""
 
     files: _Files = None
+    is_new = True
     _deadline = 0.0
 
     def start_clock(self, timeout_ms: int) -> None:

@@ -30,7 +30,13 @@ def show(key: str) -> None:
     ask()
     with st.spinner("Looking through the payloads …", show_time=True):
         found = loading.ask(queries.correlation, key)
-    view = views.build(found, loading.catalog().find_machine, now=_as_of(), zone=state.zone())
+    view = views.build(
+        found,
+        loading.catalog().find_machine,
+        now=_as_of(),
+        zone=state.zone(),
+        components=loading.component_names(),
+    )
     if not view.instances:
         st.info(
             "No payload holds exactly this value. The search box above finds parts of values, and ids."

@@ -21,6 +21,7 @@ from streamlit.errors import StreamlitSecretNotFoundError
 from xcstore.config import SETTINGS, Settings
 from xcstore.errors import XcstoreError
 from xcstore.model.catalog import Catalog
+from xcstore.queries import overview
 from xcstore.redaction import Redaction
 from xcstore.render.labels import markdown_escape
 from xcstore.store.base import Stores
@@ -164,6 +165,11 @@ def _answer(
 ) -> tuple[object, EpochMs]:
     asked = now()
     return _question(_stores, *args, **kwargs), asked
+
+
+def component_names() -> tuple[str, ...]:
+    """All components of the store: what colours are numbered by, on every page alike."""
+    return tuple(name for name, _ in ask(overview.facts).components)
 
 
 def forget() -> None:

@@ -43,7 +43,7 @@ def stuck_number(place: DeltaGenerator, waiting: Waiting) -> None:
     place.metric(
         STATUSES["stuck"].text,
         views.stuck_text(waiting),
-        help="Active, and waiting for longer than the state normally lasts; the list below says by which rule",
+        help="Of the active ones: waiting for longer than the state normally lasts; the list below says by which rule",
     )
 
 
@@ -57,8 +57,10 @@ def attention(view: views.Overview, waiting: Waiting, odd: OddSample) -> None:
     zone = state.zone()
     failures = views.failures(view, zone)
     if not waiting.stuck and not failures and not odd.odd:
-        st.caption("Nothing: no instance waits longer than normal, none is in an error state, no event is odd.")
-        return
+        st.caption(
+            "Nothing: no instance waits longer than normal, none is in an error state, "
+            f"none of the latest {odd.read:,} events is odd."
+        )
     if waiting.stuck:
         st.markdown(
             f"**{STATUSES['stuck'].text}** · {views.stuck_text(waiting)}, the most abnormal first, "
@@ -79,11 +81,25 @@ def attention(view: views.Overview, waiting: Waiting, odd: OddSample) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 widgets.link(
                     "instances",
-                    f"{count_text(failure.count, 'instance')} of {failure.machine} in {failure.state}",
+                    f"{count_text(failure.count, 'instance')} of {_name(failure.component, failure.machine)}"
+                    f" in {failure.state}",
+                    component=failure.component or state.NONE,
                     machine=failure.machine,
                     state=failure.state,
                 )
                 st.caption(f"newest {failure.newest}")
+    if endless := views.without_way_on(view):
+        st.markdown("**No way on** · in states that are no ends, and that nothing declared or observed leaves")
+        for row in endless[: views.SHOWN_STATES]:
+            widgets.link(
+                "instances",
+                f"{count_text(row.count, 'instance')} of {_name(row.component, row.machine)} in {row.state}",
+                component=row.component or state.NONE,
+                machine=row.machine,
+                state=row.state,
+            )
+        if len(endless) > views.SHOWN_STATES:
+            st.caption(f"shown {views.SHOWN_STATES} of {len(endless)} such states")
     if odd.odd:
         st.markdown(f"**▲ Odd data** · {views.odd_text(odd, view.headline.events)}")
         for kind, count in odd.kinds[:5]:
@@ -95,7 +111,7 @@ def attention(view: views.Overview, waiting: Waiting, odd: OddSample) -> None:
 
 def _stuck(item: views.StuckState) -> None:
     ways = "; ".join(markdown_escape(way) for way in item.ways_on) or "nothing that is known"
-    name = f"{item.component} / {item.machine}" if item.component else item.machine
+    name = _name(item.component, item.machine)
     with st.container(border=True, gap="xsmall"):
         st.markdown(f"**{item.count} in {markdown_escape(item.state, 80)}** · {markdown_escape(name, 120)}")
         st.caption(f"{markdown_escape(item.rule)}  \nwould move on by: {ways}")
@@ -108,8 +124,16 @@ def _stuck(item: views.StuckState) -> None:
             )
         if item.count != str(len(item.lines)):
             widgets.link(
-                "instances", f"all {item.count} and the others in this state", machine=item.machine, state=item.state
+                "instances",
+                f"all {item.count} and the others in this state",
+                component=item.component or state.NONE,
+                machine=item.machine,
+                state=item.state,
             )
+
+
+def _name(component: str, machine: str) -> str:
+    return f"{component} / {machine}" if component else machine
 
 
 def activity(found: Activity) -> None:
@@ -122,6 +146,7 @@ def activity(found: Activity) -> None:
             zone=state.zone(),
             dark=st.context.theme.type == "dark",
             height=240,
+            components=loading.component_names(),
         ),
         theme=None,
         key="overview-activity",

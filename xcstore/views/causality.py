@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -46,8 +46,10 @@ class CausalityView:
     """Whether a runtime wrote all these events that is known to record true causes."""
 
 
-def build(trace: Trace, *, zone: tzinfo, group_by: Grouping = "machine") -> CausalityView:
-    """The view of one trace; the event that was asked for is its first."""
+def build(
+    trace: Trace, *, zone: tzinfo, group_by: Grouping = "machine", components: Sequence[str] = ()
+) -> CausalityView:
+    """The view of one trace; the event that was asked for is its first. `components`: all of the store, for colours."""
     graph = causal_graph(trace.events, trace.links)
     depths = graph.depths(trace.root_id)
     root = graph.events[trace.root_id]
@@ -60,7 +62,7 @@ def build(trace: Trace, *, zone: tzinfo, group_by: Grouping = "machine") -> Caus
         heading=f"{root.event_type}: {root.state_before or '(new)'} → {root.state_after}",
         summary=_summary(graph, causes, effects),
         shown=_shown(trace),
-        diagram=_diagram(graph, root, depths, zone=zone, group_by=group_by),
+        diagram=_diagram(graph, root, depths, zone=zone, group_by=group_by, components=components),
         events=tuple(_event_row(event, graph, depths, zone=zone) for event in events),
         event_ids=tuple(event.id for event in events),
         links=tuple(_link_row(link, graph) for link in graph.links),
@@ -97,9 +99,15 @@ def _shown(trace: Trace) -> str:
 
 
 def _diagram(
-    graph: CausalGraph, root: PersistedEvent, depths: Mapping[str, int], *, zone: tzinfo, group_by: Grouping
+    graph: CausalGraph,
+    root: PersistedEvent,
+    depths: Mapping[str, int],
+    *,
+    zone: tzinfo,
+    group_by: Grouping,
+    components: Sequence[str],
 ) -> Diagram:
-    colours = accents(event.component_name for event in graph.events.values())
+    colours = accents((event.component_name for event in graph.events.values()), components)
     nodes = [
         Node(
             id=event.id,
@@ -110,6 +118,7 @@ def _diagram(
             current=event.id == root.id,
             group=_group(event, group_by),
             accent=colours[event.component_name],
+            accent_name=event.component_name,
         )
         for event in graph.events.values()
     ]

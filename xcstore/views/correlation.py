@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,8 +42,13 @@ class CorrelationView:
     """Event of each row of `events`."""
 
 
-def build(found: Correlation, find_machine: FindMachine, *, now: EpochMs, zone: tzinfo) -> CorrelationView:
-    """The view of what was found; empty rows where nothing was. What has not ended is drawn up to `now`."""
+def build(
+    found: Correlation, find_machine: FindMachine, *, now: EpochMs, zone: tzinfo, components: Sequence[str] = ()
+) -> CorrelationView:
+    """The view of what was found; empty rows where nothing was.
+
+    What has not ended is drawn up to `now`. `components` are all of the store, for the colours.
+    """
     lanes = {p.instance_id: _lane(p) for p in found.participants}
     machines = {p.instance_id: find_machine(p.component_name, p.machine_name) for p in found.participants}
     every = sorted(
@@ -53,7 +58,7 @@ def build(found: Correlation, find_machine: FindMachine, *, now: EpochMs, zone: 
     return CorrelationView(
         summary=_summary(found),
         notes=_notes(found, zone),
-        timeline=_timeline(found, lanes, machines, now),
+        timeline=_timeline(found, lanes, machines, now, components),
         instances=tuple(_instance_row(p, machines[p.instance_id], zone) for p in found.participants),
         instance_ids=tuple(p.instance_id for p in found.participants),
         events=tuple(
@@ -103,16 +108,19 @@ def _notes(found: Correlation, zone: tzinfo) -> tuple[str, ...]:
         notes.append("Some of these histories are longer than what is drawn; open an instance for all of it.")
     passing = sum(not p.belongs for p in found.participants)
     if passing:
-        notes.append(
-            f"{count_text(passing, 'instance')} with another key of its own: only the events that mention this one."
-        )
+        touched = count_text(passing, "instance")
+        notes.append(f"Of {touched} whose creation does not mention it, only the events that do are shown.")
     return tuple(notes)
 
 
 def _timeline(
-    found: Correlation, lanes: dict[str, str], machines: dict[str, StateMachine | None], now: EpochMs
+    found: Correlation,
+    lanes: dict[str, str],
+    machines: dict[str, StateMachine | None],
+    now: EpochMs,
+    components: Sequence[str],
 ) -> Timeline:
-    colours = accents(p.component_name for p in found.participants)
+    colours = accents((p.component_name for p in found.participants), components)
     intervals, points = [], []
     going_on = False
     for p in found.participants:

@@ -156,8 +156,9 @@ def build(
     comparisons = [compare_snapshot(snapshot, steps) for snapshot in found.snapshots]
     current = history.current
     since = current.entered_at if current else summary.updated_at
-    limit = _limit(summary, machine, stays) if status.status == "active" else None
-    stuck = limit is not None and until - summary.updated_at >= limit.limit_ms
+    way_on = any(move.target != summary.state for move in moves(summary.state, machine, observed))
+    limit = _limit(summary, machine, stays, way_on=way_on) if status.status == "active" else None
+    stuck = limit is not None and until - since >= limit.limit_ms
     return InstanceView(
         instance_id=summary.instance_id,
         component=summary.component_name,
@@ -198,7 +199,7 @@ def build(
         moves_note=_moves_note(status, machine, summary),
         snapshots=tuple(_snapshot_row(facts, machine, now=now, zone=zone) for facts in reversed(comparisons)),
         snapshot_differences=change_rows(comparisons[-1].changes or ()) if comparisons else (),
-        faults=_faults(events, history, zone),
+        faults=_faults(events, history, zone, cut=found.older > 0),
         paths=tuple(path_text(path) for path in leaf_paths(_distinct_values(steps))),
         ended=ended,
         true_causes=records_true_causes(events),
@@ -228,9 +229,11 @@ def _facts(summary: InstanceSummary, history: StateHistory, *, now: EpochMs, zon
     }
 
 
-def _limit(summary: InstanceSummary, machine: StateMachine | None, stays: Stays | None) -> Limit | None:
+def _limit(
+    summary: InstanceSummary, machine: StateMachine | None, stays: Stays | None, *, way_on: bool
+) -> Limit | None:
     """From when on it has waited for too long, by the rule of the Overview."""
-    if stays is None:
+    if stays is None or not way_on:
         return None
     waiting = WaitingState(
         component_name=summary.component_name,
@@ -408,7 +411,8 @@ def _snapshot_row(facts: SnapshotFacts, machine: StateMachine | None, *, now: Ep
     }
 
 
-def _faults(events: Sequence[PersistedEvent], history: StateHistory, zone: tzinfo) -> tuple[str, ...]:
+def _faults(events: Sequence[PersistedEvent], history: StateHistory, zone: tzinfo, *, cut: bool) -> tuple[str, ...]:
+    """What is odd; that a history starts late is not, where older events were not loaded (`cut`)."""
     told = [
         f"{moment_text(gap.at, zone, millis=True)}: the chain breaks: the event before ended in "
         f"{gap.expected!r}, event {gap.event_id} starts in {gap.found!r}"
@@ -416,6 +420,7 @@ def _faults(events: Sequence[PersistedEvent], history: StateHistory, zone: tzinf
         else f"{moment_text(gap.at, zone, millis=True)}: the loaded history does not start with a creation: "
         f"event {gap.event_id} starts in {gap.found!r}"
         for gap in history.breaks
+        if gap.expected or not cut
     ]
     return (*told, *(f"event {event.id}: {fault}" for event in events for fault in event.faults))
 

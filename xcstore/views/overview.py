@@ -36,6 +36,7 @@ __all__ = [
     "states_table",
     "stuck_states",
     "waiting_states",
+    "without_way_on",
 ]
 
 SHOWN_STATES: Final = 12
@@ -164,7 +165,10 @@ def build(
 def waiting_states(
     rows: Iterable[StateRow], machines: Mapping[tuple[str, str], tuple[StateMachine | None, ObservedMachine]]
 ) -> tuple[WaitingState, ...]:
-    """States with instances in them that have a way on: declared so, or seen to be left."""
+    """States with instances in them that have a way on: declared so, or seen to be left.
+
+    A state without one is no wait, however long: nothing is awaited. `without_way_on` tells of these.
+    """
     rows = tuple(rows)
     totals: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -178,10 +182,34 @@ def waiting_states(
             oldest_updated_at=row.oldest,
             machine_instances=totals[row.component, row.machine],
             timeout_ms=shortest_timer(machines[row.component, row.machine][0], row.state),
+            entered_from=_entered_from(machines[row.component, row.machine][1], row.state),
         )
         for row in rows
-        if row.status == "active"
+        if row.status == "active" and _has_way_on(*machines[row.component, row.machine], row.state)
     )
+
+
+def without_way_on(overview: Overview) -> tuple[StateRow, ...]:
+    """States that are no ends, hold instances, and that nothing declared or observed leaves; the fullest first."""
+    rows = [
+        row
+        for row in overview.rows
+        if row.status == "active" and not _has_way_on(*overview.machines[row.component, row.machine], row.state)
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.count))
+
+
+def _has_way_on(definition: StateMachine | None, observed: ObservedMachine, state: str) -> bool:
+    declared = {(one.source, one.target) for one in definition.transitions} if definition else set()
+    seen = {(one.source, one.target) for one in observed.transitions}
+    return any(source == state != target for source, target in declared | seen)
+
+
+def _entered_from(observed: ObservedMachine, state: str) -> tuple[str, ...]:
+    into = {one.source for one in observed.transitions if one.target == state}
+    if state not in into:
+        return ()
+    return tuple(sorted((into - {state}) | ({""} if state in observed.initial else set())))
 
 
 def named(waiting: Waiting) -> tuple[str, ...]:
@@ -214,7 +242,7 @@ def stuck_states(
                     instance_id=item.instance.instance_id,
                     key=visible_text(keys.get(item.instance.instance_id, ""), 40),
                     waited=duration_text(item.waited_ms),
-                    since=moment_text(item.instance.updated_at, zone),
+                    since=moment_text(item.since, zone),
                 )
                 for item in items[:lines]
             ),
@@ -395,6 +423,8 @@ def shortest_timer(definition: StateMachine | None, state: str) -> DurationMs | 
     timers = [
         transition.timeout_ms
         for transition in (definition.transitions if definition else ())
-        if transition.source == state and transition.type == "timeout" and transition.timeout_ms is not None
+        if transition.source == state != transition.target  # a reminder that leads back ends nothing
+        and transition.type == "timeout"
+        and transition.timeout_ms is not None
     ]
     return min(timers, default=None)
