@@ -5,11 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from xcstore.queries import correlation as queries
-from xcstore.queries import instances
 from xcstore.render.labels import markdown_escape
 from xcstore.render.timeline import draw_timeline
 from xcstore.ui import loading, state, tables, viewer, widgets
-from xcstore.units import EpochMs
 from xcstore.views import correlation as views
 
 __all__ = ["ask", "show"]
@@ -33,7 +31,7 @@ def show(key: str) -> None:
     view = views.build(
         found,
         loading.catalog().find_machine,
-        now=_as_of(),
+        now=loading.as_of(),
         zone=state.zone(),
         components=loading.component_names(),
     )
@@ -55,8 +53,8 @@ def show(key: str) -> None:
     )
     if clicked in view.event_ids:
         _open(clicked, view)
-    of_instances, of_events = st.tabs([f"Instances ({len(view.instances):,})", f"Events ({len(view.events):,})"])
-    with of_instances:
+    instances, events = st.tabs([f"Instances ({len(view.instances):,})", f"Events ({len(view.events):,})"])
+    with instances:
         tables.pick(
             view.instances,
             view.instance_ids,
@@ -65,7 +63,7 @@ def show(key: str) -> None:
             on_pick=lambda instance_id: widgets.go("instances", instance=instance_id),
         )
         st.caption("Select a row to open the instance.")
-    with of_events:
+    with events:
         tables.pick(
             view.events,
             view.event_ids,
@@ -74,12 +72,6 @@ def show(key: str) -> None:
             on_pick=lambda event_id: state.put(event=event_id, key=None),
         )
         st.caption("Select a row to see its causes and effects.")
-
-
-def _as_of() -> EpochMs:
-    """Up to when the store knows what happened: an old dump does not go on."""
-    newest = loading.ask(instances.newest)
-    return loading.now() if newest is None else min(loading.now(), newest)
 
 
 def _open(event_id: str, view: views.CorrelationView) -> None:

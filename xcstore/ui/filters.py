@@ -11,7 +11,7 @@ from xcstore.queries.events import Options
 from xcstore.store.base import EventQuery
 from xcstore.ui import state, widgets
 from xcstore.units import DAY, HOUR, EpochMs
-from xcstore.views.events import moment_in, parse_path, written_moment
+from xcstore.views.events import parse_path, written_moment
 
 __all__ = ["clear", "event_query"]
 
@@ -91,8 +91,8 @@ def _times(time_range: tuple[EpochMs, EpochMs] | None) -> tuple[EpochMs | None, 
     ends = (written_moment(moment, state.zone()) or "…" for moment in (start, end))
     label = "Any time" if start is None and end is None else " – ".join(ends)
     with st.popover(label, width="stretch", key="events-time"):
-        start = _moment("From", "events-from", "from", start)
-        end = _moment("To", "events-to", "to", end)
+        start = widgets.moment("From", "events-from", "from", start, placeholder="any time")
+        end = widgets.moment("To", "events-to", "to", end, placeholder="any time")
         st.caption("Both ends included. 2026-01-31, or 2026-01-31 12:00:05.250, in the chosen time zone.")
         if time_range is not None:
             for name, length in _RANGES.items():
@@ -105,19 +105,6 @@ def _times(time_range: tuple[EpochMs, EpochMs] | None) -> tuple[EpochMs | None, 
                 )
         st.button("Any time", key="events-any-time", on_click=_set_range, args=(None,), width="stretch")
     return start, end
-
-
-def _moment(label: str, key: str, param: str, address: EpochMs | None) -> EpochMs | None:
-    zone = state.zone()
-    written = written_moment(address, zone)
-    state.sync(key, (address, str(zone)), written)
-    typed = (st.text_input(label, key=key, placeholder="any time") or "").strip()
-    found = address if typed == written else moment_in(typed, zone)
-    if typed and found is None:
-        st.warning("Not a time that can be read; it was ignored.")
-    state.put(**{param: state.to_text(found)})
-    state.synced(key, (found, str(zone)))
-    return found
 
 
 def _set_range(start: EpochMs | None) -> None:

@@ -8,15 +8,14 @@ from xcstore.queries import instances as queries
 from xcstore.queries import overview
 from xcstore.store.base import InstanceQuery
 from xcstore.ui import loading, paging, state, tables, widgets
-from xcstore.units import EpochMs
 from xcstore.views import instance_list as views
-from xcstore.views.events import moment_in, written_moment
 
 __all__ = ["PANEL", "open_instance", "show_list"]
 
 PANEL = "instances-panel"
 """Key of the open panel of one instance: another instance starts with its own first one."""
 PAGE_SIZE = 100
+ANY_TIME = "any time, or 2026-01-31 12:00"
 STATUS_HELP = "Told by the state: as the definition types it, else by whether instances were seen to leave it."
 
 
@@ -66,9 +65,9 @@ def _filters(options: views.FilterOptions) -> tuple[InstanceQuery, tuple[tuple[s
         )
     five, six, _ = st.columns([1, 1, 2])
     with five:
-        start = _moment("Last event from", "instances-from", "from")
+        start = widgets.moment("Last event from", "instances-from", "from", state.moment("from"), placeholder=ANY_TIME)
     with six:
-        end = _moment("Last event until", "instances-to", "to")
+        end = widgets.moment("Last event until", "instances-to", "to", state.moment("to"), placeholder=ANY_TIME)
     only = options.with_status(statuses, machines_chosen, states_chosen)
     query = InstanceQuery(
         components=state.components(),
@@ -80,19 +79,6 @@ def _filters(options: views.FilterOptions) -> tuple[InstanceQuery, tuple[tuple[s
         updated_to=end,
     )
     return query, only
-
-
-def _moment(label: str, key: str, param: str) -> EpochMs | None:
-    zone, address = state.zone(), state.moment(param)
-    written = written_moment(address, zone)
-    state.sync(key, (address, str(zone)), written)
-    typed = (st.text_input(label, key=key, placeholder="any time, or 2026-01-31 12:00") or "").strip()
-    found = address if typed == written else moment_in(typed, zone)
-    if typed and found is None:
-        st.warning("Not a time that can be read; it was ignored.")
-    state.put(**{param: state.to_text(found)})
-    state.synced(key, (found, str(zone)))
-    return found
 
 
 def open_instance(instance_id: str | None) -> None:

@@ -47,14 +47,13 @@ def show_one(instance_id: str) -> None:
     leaving = () if ended else loading.ask(queries.leaving, *kind, summary.state)
     stays = None if ended else loading.ask(stays_of, *kind)
     zone, now = state.zone(), loading.now()
-    as_of = loading.ask(queries.newest)
     view = views.build(
         found,
         leaving,
         machine,
         components=catalog.components,
         stays=stays,
-        as_of=None if as_of is None else min(now, as_of),
+        as_of=loading.as_of(),
         now=now,
         zone=zone,
     )

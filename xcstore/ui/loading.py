@@ -21,7 +21,7 @@ from streamlit.errors import StreamlitSecretNotFoundError
 from xcstore.config import SETTINGS, Settings
 from xcstore.errors import XcstoreError
 from xcstore.model.catalog import Catalog
-from xcstore.queries import overview
+from xcstore.queries import instances, overview
 from xcstore.redaction import Redaction
 from xcstore.render.labels import markdown_escape
 from xcstore.store.base import Stores
@@ -191,6 +191,12 @@ def guarded(key: str = "shell-retry") -> Iterator[None]:
 def now() -> EpochMs:
     """This moment."""
     return EpochMs(time.time_ns() // 1_000_000)
+
+
+def as_of() -> EpochMs:
+    """Up to when the chosen store knows what happened: an old dump does not go on."""
+    newest = ask(instances.newest)
+    return now() if newest is None else min(now(), newest)
 
 
 @functools.cache

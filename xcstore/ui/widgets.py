@@ -10,6 +10,8 @@ import streamlit as st
 
 from xcstore.render.labels import markdown_escape, visible_text
 from xcstore.ui import state
+from xcstore.units import EpochMs
+from xcstore.views.events import moment_in, written_moment
 
 __all__ = [
     "PAGES",
@@ -20,6 +22,7 @@ __all__ = [
     "line",
     "link",
     "link_here",
+    "moment",
     "show_faults",
     "shorten",
 ]
@@ -118,6 +121,20 @@ def line(
     state.put(**{param: value})
     state.synced(key, value)
     return value
+
+
+def moment(label: str, key: str, param: str, address: EpochMs | None, *, placeholder: str) -> EpochMs | None:
+    """A time, typed in the chosen zone and kept in the address as `param`; `address` is what that says now."""
+    zone = state.zone()
+    written = written_moment(address, zone)
+    state.sync(key, (address, str(zone)), written)
+    typed = (st.text_input(label, key=key, placeholder=placeholder) or "").strip()
+    found = address if typed == written else moment_in(typed, zone)
+    if typed and found is None:
+        st.warning("Not a time that can be read; it was ignored.")
+    state.put(**{param: state.to_text(found)})
+    state.synced(key, (found, str(zone)))
+    return found
 
 
 def empty_store() -> None:
