@@ -19,6 +19,7 @@ facts = loading.ask(queries.machine_facts, component, machine)
 view = views.build(facts, definition)
 
 st.caption(view.summary)
+machines.faults(catalog, definition)
 left, right = st.columns([2, 1])
 with left:
     clicked = viewer.diagram(

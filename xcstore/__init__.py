@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from xcstore.redaction import Redaction
     from xcstore.runtime.clock import SimulatedClock, SystemClock
     from xcstore.runtime.engine import FSMRuntime
+    from xcstore.runtime.interpreter import Event
+    from xcstore.runtime.persistence import PersistenceConfig
     from xcstore.runtime.registry import ComponentRegistry
+    from xcstore.runtime.restoring import RestoreReport
     from xcstore.store.base import EventQuery, EventStore, InstanceQuery, SnapshotStore, Stores
     from xcstore.store.memory import InMemoryEventStore, InMemorySnapshotStore
     from xcstore.store.opening import open_stores
@@ -33,6 +36,7 @@ __all__ = [
     "Catalog",
     "Component",
     "ComponentRegistry",
+    "Event",
     "EventQuery",
     "EventStore",
     "FSMRuntime",
@@ -42,9 +46,11 @@ __all__ = [
     "InstanceQuery",
     "InstanceSnapshot",
     "PersistedEvent",
+    "PersistenceConfig",
     "PostgreSQLEventStore",
     "PostgreSQLSnapshotStore",
     "Redaction",
+    "RestoreReport",
     "Settings",
     "SimulatedClock",
     "SnapshotStore",
@@ -66,6 +72,7 @@ _HOMES = {
     "Catalog": "model.catalog",
     "Component": "model.definition",
     "ComponentRegistry": "runtime.registry",
+    "Event": "runtime.interpreter",
     "EventQuery": "store.base",
     "EventStore": "store.base",
     "FSMRuntime": "runtime.engine",
@@ -75,9 +82,11 @@ _HOMES = {
     "InstanceQuery": "store.base",
     "InstanceSnapshot": "model.history",
     "PersistedEvent": "model.history",
+    "PersistenceConfig": "runtime.persistence",
     "PostgreSQLEventStore": "store.postgresql_stores",
     "PostgreSQLSnapshotStore": "store.postgresql_stores",
     "Redaction": "redaction",
+    "RestoreReport": "runtime.restoring",
     "Settings": "config",
     "SimulatedClock": "runtime.clock",
     "SnapshotStore": "store.base",

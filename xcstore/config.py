@@ -209,12 +209,17 @@ SETTINGS: Final = (
         "EVENT_SOURCING_ENABLED",
         _A_FLAG,
         "true",
-        "whether the embedded runtime appends its events",
+        "whether the embedded runtime appends its events; unless set, where it has a store",
         "event_sourcing_enabled",
         _flag,
     ),
     Setting(
-        "SNAPSHOTS_ENABLED", _A_FLAG, "true", "whether the embedded runtime saves snapshots", "snapshots_enabled", _flag
+        "SNAPSHOTS_ENABLED",
+        _A_FLAG,
+        "true",
+        "whether the embedded runtime saves snapshots; unless set, where it has a store",
+        "snapshots_enabled",
+        _flag,
     ),
     Setting(
         "SNAPSHOT_INTERVAL", _A_COUNT, "10", "transitions from one snapshot to the next", "snapshot_interval", _count

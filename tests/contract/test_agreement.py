@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.factories import START, event, snapshot
 from xcstore.errors import DuplicateEventError, LimitExceededError, XcstoreError
-from xcstore.store.base import EventQuery, InstanceQuery, Stores
+from xcstore.store.base import EventQuery, InstanceQuery, OutboxChange, StoredWork, Stores
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
 
@@ -71,6 +71,21 @@ snapshots = st.builds(
     context=st.dictionaries(st.sampled_from("ab"), payloads, max_size=2),
 )
 
+changes = st.builds(
+    OutboxChange,
+    add=st.lists(
+        st.builds(
+            StoredWork,
+            id=event_ids,
+            position=st.integers(-2, 2),
+            component_name=names,
+            document=st.dictionaries(st.sampled_from("ab"), payloads, max_size=2),
+        ),
+        max_size=3,
+    ).map(tuple),
+    remove=st.lists(event_ids, max_size=3).map(tuple),
+)
+
 
 class StoresAgree(RuleBasedStateMachine):
     """Each rule does the same to both stores; what comes out, or which error, must be equal."""
@@ -104,6 +119,14 @@ class StoresAgree(RuleBasedStateMachine):
     @rule(one=events, last=event_ids)
     def append_behind(self, one: Any, last: str) -> None:
         self.agree(lambda stores: stores.events.append(one, expected_last_id=last))
+
+    @rule(one=events, last=st.none() | event_ids, change=changes)
+    def append_with_work(self, one: Any, last: str | None, change: OutboxChange) -> None:
+        self.agree(lambda stores: stores.events.append(one, expected_last_id=last, outbox=change))
+
+    @rule(change=changes)
+    def change_outbox(self, change: OutboxChange) -> None:
+        self.agree(lambda stores: stores.events.change_outbox(change))
 
     @rule(batch=st.lists(events, max_size=4))
     def append_many(self, batch: list[Any]) -> None:
@@ -205,6 +228,7 @@ class StoresAgree(RuleBasedStateMachine):
         self.agree(lambda stores: [list(stores.events.get_events_for_instance(id_)) for id_ in ("i1", "i2", "I1")])
         self.agree(lambda stores: list(stores.snapshots.get_all_snapshots()))
         self.agree(lambda stores: stores.events.time_range())
+        self.agree(lambda stores: [list(stores.events.get_outbox(name)) for name in (None, "Shop", "")])
 
 
 TestStoresAgree = StoresAgree.TestCase

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from tests.factories import START, event
 from xcstore.errors import ConcurrencyError, DuplicateEventError, NotFoundError, UnknownEventError
 from xcstore.model.history import CREATION
 from xcstore.store.base import EventQuery, Stores
+from xcstore.units import EpochMs
 
 
 def test_what_is_appended_is_read_back_equal(stores: Stores) -> None:
@@ -279,7 +281,7 @@ def test_an_expected_last_event_lets_the_append_through(stores: Stores) -> None:
     assert ids(stores.events.get_events_for_instance("i1")) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("expected", ["", "a", "unknown"])
+@pytest.mark.parametrize("expected", ["", "a", "unknown", "b\0", "b\0x", "\ud800", "x" * 500])
 def test_a_stream_that_moved_on_refuses_the_append_and_nothing_changes(stores: Stores, expected: str) -> None:
     stores.events.append_many([event(id="a"), event(id="b")])
 
@@ -304,6 +306,26 @@ def test_the_last_event_is_that_of_the_stream_not_the_last_appended(stores: Stor
     stores.events.append(event(id="next", persisted_at=START + 1), expected_last_id="paid")
 
     assert ids(stores.events.get_events_for_instance("i1")) == ["new", "paid", "next"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_expected_event_is_the_end_of_the_stream_whatever_the_order_and_the_ties(stores: Stores, seed: int) -> None:
+    chance = random.Random(seed)
+    states = ["", "A", "B"]
+    for number in range(40):
+        stream = stores.events.get_events_for_instance("i1")
+        before = stream[-1].state_after if stream and chance.random() < 0.7 else chance.choice(states)
+        at = chance.choice((number // 6, number // 6, number // 6, number // 9))
+        new = event(
+            id=f"e{number}", state_before=before, state_after=chance.choice(states), persisted_at=EpochMs(START + at)
+        )
+        wrong = stream[0].id if len(stream) > 1 and stream[0].id != stream[-1].id else "wrong"
+        with pytest.raises(ConcurrencyError):
+            stores.events.append(new, expected_last_id=wrong)
+
+        stores.events.append(new, expected_last_id=stream[-1].id if stream else "")
+
+    assert len(stores.events.get_events_for_instance("i1")) == 40
 
 
 def test_of_many_who_append_behind_the_same_event_one_wins(stores: Stores) -> None:

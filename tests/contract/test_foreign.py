@@ -12,10 +12,10 @@ import pytest
 from tests.contract import foreign
 from tests.contract.helpers import ids, uid, walk
 from tests.factories import START, event, snapshot
-from xcstore.errors import NotFoundError, ReadOnlyStoreError, StoreError, UnknownEventError
+from xcstore.errors import NotFoundError, ReadOnlyStoreError, UnknownEventError
 from xcstore.frames import EVENT_COLUMNS, events_frame
 from xcstore.model.history import PersistedEvent
-from xcstore.store.base import EventQuery, InstanceQuery, StoredDefinition, Stores
+from xcstore.store.base import EventQuery, InstanceQuery, OutboxChange, StoredDefinition, StoredWork, Stores
 from xcstore.store.opening import open_stores
 from xcstore.units import HOUR, EpochMs
 
@@ -340,7 +340,9 @@ def test_every_write_is_refused_and_no_object_of_ours_is_made(load: Load, postgr
 
     for write in (
         lambda: stores.events.append(e(2)),
+        lambda: stores.events.append(e(2), outbox=OutboxChange(remove=("w",))),
         lambda: stores.events.append_many([e(2)]),
+        lambda: stores.events.change_outbox(OutboxChange(remove=("w",))),
         lambda: stores.snapshots.save_snapshot(snapshot()),
         lambda: stores.snapshots.delete_snapshot(uid(1)),
         lambda: stores.definitions.save_definition(StoredDefinition(hash="h", component_name="C", document={})),
@@ -356,11 +358,28 @@ def test_every_write_is_refused_and_no_object_of_ours_is_made(load: Load, postgr
         assert {name for (name,) in names} == {"fsm_events", "fsm_snapshots"}
 
 
+def test_a_foreign_store_has_no_outbox_and_says_so(load: Load) -> None:
+    stores = load([e(1)])
+
+    assert not stores.events.keeps_outbox
+    assert list(stores.events.get_outbox()) == []
+    assert list(stores.events.get_outbox("Shop")) == []
+    work = StoredWork(id="w", position=0, component_name="Shop", document={})
+    with pytest.raises(ReadOnlyStoreError):
+        stores.events.change_outbox(OutboxChange(add=(work,)))
+
+
 def test_opening_a_foreign_store_for_writing_never_writes_into_it(layout: str, postgresql_database: str) -> None:
     foreign.make(postgresql_database, layout, [e(1)])
 
-    with pytest.raises(StoreError), open_stores(postgresql_database, read_only=False) as stores:
-        stores.events.append(e(2))
+    with open_stores(postgresql_database, read_only=False) as stores:
+        assert not stores.events.keeps_outbox
+        change = OutboxChange(add=(StoredWork(id="w", position=0, component_name="Shop", document={}),))
+        for write in (lambda: stores.events.append(e(2)), lambda: stores.events.append(e(2), outbox=change)):
+            with pytest.raises(ReadOnlyStoreError, match="belongs to another writer"):
+                write()
+        with pytest.raises(ReadOnlyStoreError, match="belongs to another writer"):
+            stores.events.change_outbox(change)
 
     with psycopg.connect(postgresql_database) as connection:
         (tables,) = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()  # type: ignore[misc]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import event, snapshot
 from xcstore.errors import ReadOnlyStoreError
-from xcstore.store.base import EventQuery, StoredDefinition, Stores
+from xcstore.store.base import EventQuery, OutboxChange, StoredDefinition, Stores
 from xcstore.store.opening import open_stores
 
 
@@ -25,6 +25,8 @@ WRITES: dict[str, Callable[[Stores], object]] = {
     "append_many": lambda stores: stores.events.append_many([event(id="new")]),
     "append_many of nothing": lambda stores: stores.events.append_many([]),
     "append of a stored id": lambda stores: stores.events.append(event(id="e1")),
+    "append with outbox": lambda stores: stores.events.append(event(id="new"), outbox=OutboxChange()),
+    "change_outbox": lambda stores: stores.events.change_outbox(OutboxChange(remove=("w",))),
     "save_snapshot": lambda stores: stores.snapshots.save_snapshot(snapshot(id="i9")),
     "save_snapshots of nothing": lambda stores: stores.snapshots.save_snapshots([]),
     "delete_snapshot": lambda stores: stores.snapshots.delete_snapshot("i1"),

@@ -202,12 +202,6 @@ def test_what_the_typescript_runtime_takes_is_taken() -> None:
             15,
             "type is 'enrty'; it must be one of entry, regular, final, error.",
         ),
-        (
-            ("to: Paid", "to: Payed"),
-            33,
-            "the state 'Payed', which is not there; there are Created, Waiting, Paid.",
-        ),
-        (("from: Created", "from: created"), 28, "Did you mean 'Created'?"),
         (("type: cross_component", "type: crosscomponent"), 35, "Did you mean 'cross_component'?"),
         (("initialState: Created", "initialState: Start"), 9, "initialState names the state 'Start'"),
         (("timeoutMs: 1000, ", ""), 41, "has no 'timeoutMs'"),
@@ -240,14 +234,72 @@ def test_a_message_names_file_line_what_is_wrong_and_what_would_be_right(
 
 @pytest.mark.parametrize("indent", [1, "\t", None])
 def test_a_message_about_json_has_the_line_too(indent: int | str | None) -> None:
-    document = machine(transitions=[{"from": "Open", "to": "Close", "event": "X"}])
-    text = json.dumps(document, indent=indent)
-    line = 1 if indent is None else 1 + text[: text.index('"to"')].count("\n")
+    text = json.dumps(transition(type="regula"), indent=indent)
+    line = 1 if indent is None else 1 + text[: text.index('"regula"')].count("\n")
 
     message = refusal(text, "shop.json")
 
     assert message.startswith(f"shop.json:{line}: ")
-    assert "Did you mean 'Closed'?" in message
+    assert "Did you mean 'regular'?" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (
+            ("to: Paid", "to: Payed"),
+            33,
+            "machine 'Order': 'to' of the transition for CONFIRM names the state 'Payed', which is not there; "
+            "there are Created, Waiting, Paid. Did you mean 'Paid'?",
+        ),
+        (("from: Created", "from: created"), 28, "'from' of the transition for PAY names the state 'created'"),
+    ],
+)
+def test_a_transition_may_name_an_undeclared_state_and_the_fault_is_told(
+    change: tuple[str, str], line: int, words: str
+) -> None:
+    component = parse_component(SHOP.replace(*change, 1), file="shop.yaml")
+
+    (fault,) = component.faults
+    assert fault.startswith(f"shop.yaml:{line}: ")
+    assert words in fault
+    assert len(component.machines[0].transitions) == 3
+    assert [state.name for state in component.machines[0].states] == ["Created", "Waiting", "Paid"]
+
+
+def test_a_document_without_undeclared_states_has_no_faults() -> None:
+    assert parse_component(SHOP).faults == ()
+
+
+def test_where_a_fault_stands_makes_no_other_component() -> None:
+    text = json.dumps(transition(to="Nowhere"), indent=1)
+
+    one, other = parse_component(text, file="a.json"), parse_component(text, file="b.json")
+
+    assert one.faults != other.faults
+    assert (one, hash(one), one.hash) == (other, hash(other), other.hash)
+    assert component_from_document(transition(to="Nowhere")) == one
+
+
+@pytest.mark.parametrize("indent", [1, "\t", None])
+def test_a_fault_in_json_has_its_line_too(indent: int | str | None) -> None:
+    text = json.dumps(transition(to="Close"), indent=indent)
+    line = 1 if indent is None else 1 + text[: text.index('"to"')].count("\n")
+
+    (fault,) = parse_component(text, file="shop.json").faults
+
+    assert fault.startswith(f"shop.json:{line}: ")
+    assert "Did you mean 'Closed'?" in fault
+
+
+def test_of_very_many_faults_the_first_are_told_and_the_rest_counted() -> None:
+    ways = [{"from": "Open", "to": f"Nowhere{number}", "event": "GO"} for number in range(3_000)]
+
+    faults = parse_component(json.dumps(machine(transitions=ways)), file="shop.json").faults
+
+    assert len(faults) == 21
+    assert "'Nowhere19'" in faults[19]
+    assert faults[20] == "shop.json:1: 2,980 more times a transition names a state that is not there"
 
 
 @pytest.mark.parametrize(
@@ -326,11 +378,21 @@ def test_several_components_in_one_text_are_a_list_or_a_mapping_by_name() -> Non
 
 
 def test_a_message_about_one_of_several_components_has_its_line() -> None:
-    text = json.dumps({"Shop": shop(), "Other": transition(to="Nowhere")}, indent=1)
-    line = 1 + text[: text.index('"to": "Nowhere"')].count("\n")
+    text = json.dumps({"Shop": shop(), "Other": transition(type="nothing")}, indent=1)
+    line = 1 + text[: text.index('"type": "nothing"')].count("\n")
 
     with pytest.raises(DefinitionError, match=f"^all.json:{line}: "):
         parse_components(text, file="all.json")
+
+
+def test_a_fault_belongs_to_its_component_and_has_its_line() -> None:
+    text = json.dumps({"Shop": shop(), "Other": transition(to="Nowhere")}, indent=1)
+    line = 1 + text[: text.index('"to": "Nowhere"')].count("\n")
+
+    good, bad = parse_components(text, file="all.json")
+
+    assert good.faults == ()
+    assert [fault.split(" ", 1)[0] for fault in bad.faults] == [f"all.json:{line}:"]
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:

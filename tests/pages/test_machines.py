@@ -9,6 +9,15 @@ from tests.pages.conftest import HOSTILE
 from xcstore.store.opening import open_stores
 
 DEFINITIONS = Path(__file__).parents[2] / "xcstore" / "demo" / "components"
+UNDECLARED = """\
+name: Shop
+stateMachines:
+  - name: Door
+    initialState: Open
+    states: [{name: Open}]
+    transitions:
+      - {from: Open, to: Ghost, event: GO}
+"""
 
 
 def table(app, label: str):
@@ -92,6 +101,24 @@ def test_a_machine_that_is_only_declared_is_all_never_observed(open_page, empty_
 
     assert not app.exception
     assert set(table(app, "States of Order")["remark"]) == {"never observed"}
+
+
+def test_what_is_wrong_in_a_definition_is_told_where_it_is_shown(open_page, demo_url, monkeypatch, tmp_path):
+    (tmp_path / "shop.yaml").write_text(UNDECLARED)
+    (tmp_path / "sound.yaml").write_text(UNDECLARED.replace("Ghost", "Open").replace("Shop", "Sound"))
+    monkeypatch.setenv("XCSTORE_DEFINITIONS", str(tmp_path))
+
+    app = open_page(demo_url, "machines", machine="Door", machine_component="Shop")
+
+    assert not app.exception
+    assert "shop.yaml:7: machine 'Door': 'to' of the transition for GO" in " ".join(t.value for t in app.main.text)
+    assert "shop.yaml:7: " in " ".join(text.value for text in app.sidebar.text)
+    states = table(app, "States of Door").set_index("state")
+    assert states.loc["? Ghost", "remark"] == "not declared, never observed"
+
+    sound = open_page(demo_url, "machines", machine="Door", machine_component="Sound")
+
+    assert not any("shop.yaml:7: " in text.value for text in sound.main.text)
 
 
 def test_an_empty_store_says_what_to_do(open_page, empty_url):

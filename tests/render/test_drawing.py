@@ -66,6 +66,12 @@ def test_what_colours_say_is_also_in_words(node: Node, word: str) -> None:
     assert word in (title.text or "")
 
 
+def test_that_a_state_is_not_declared_is_read_off_the_picture_also_where_it_was_never_reached() -> None:
+    drawing = drawn(Diagram(nodes=(Node(id="a", label="Ghost", kind="unknown", undeclared=True, never_reached=True),)))
+    assert texts(element(drawing, "n0")) == ["?", "Ghost", "not declared"]
+    assert {"undeclared", "never"} <= classes(element(drawing, "n0"))
+
+
 def test_kinds_differ_in_shape() -> None:
     nodes = tuple(Node(id=kind, label=kind, kind=kind) for kind in ("entry", "regular", "final", "error"))
     drawing = drawn(Diagram(nodes=nodes))

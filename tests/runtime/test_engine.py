@@ -6,7 +6,7 @@ import pytest
 
 from tests.runtime.helpers import component, world
 from xcstore.errors import InstanceNotActiveError, NotFoundError
-from xcstore.runtime import Event, FSMRuntime, TimeOrderedIds
+from xcstore.runtime import Event, FSMRuntime, PropertyFilter, TimeOrderedIds
 
 DOOR = """
 name: Doors
@@ -245,8 +245,12 @@ def test_a_child_tells_its_parent_of_each_change_and_nothing_locks():
 
     news = w.last(parent)
     assert news.event_type == "NEWS"
-    assert news.payload["childInstanceId"] == child
-    assert (news.payload["fromState"], news.payload["toState"]) == ("S", "T")
+    assert news.payload == {
+        "childInstanceId": child,
+        "childMachine": "Child",
+        "previousState": "S",
+        "newState": "T",
+    }
     assert news.caused_by == (w.last(child).id,)
 
 
@@ -450,3 +454,35 @@ def test_a_child_is_made_before_what_the_method_on_entry_has_sent():
         ("Child", "INSTANCE_CREATED"),
         ("Parent", "NEWS"),
     ]
+
+
+LISTED = """
+name: C
+stateMachines:
+  - name: M
+    initialState: S
+    states: [{name: S, type: entry}, {name: T}]
+    transitions: [{from: S, to: T, event: GO}]
+"""
+
+
+def test_a_broadcast_with_filters_reaches_those_whose_properties_fit():
+    w = world(LISTED)
+    items = [w.runtime.create_instance("M", {"k": k, "deep": {"n": k}}) for k in (1, 2, 3)]
+    filters = [PropertyFilter("deep.n", 2, ">="), PropertyFilter("k", 3, "!==")]
+
+    assert w.runtime.broadcast("M", "GO", filters=filters) == 1
+    assert [w.runtime.get_instance(it).current_state for it in items] == ["S", "T", "S"]
+
+
+def test_a_method_broadcasts_with_filters_too():
+    def pick(event, instance, sender):
+        sender.broadcast("M", "GO", filters=[PropertyFilter("k", 1)])
+
+    way_back = "[{from: S, to: T, event: GO}, {from: T, to: S, event: BACK, triggeredMethod: pick}]"
+    w = world(LISTED.replace("[{from: S, to: T, event: GO}]", way_back), methods={"pick": pick})
+    first, second, third = (w.runtime.create_instance("M", {"k": k}) for k in (1, 2, 1))
+    w.runtime.send(second, "GO")
+    w.runtime.send(second, "BACK")
+
+    assert [w.runtime.get_instance(it).current_state for it in (first, second, third)] == ["T", "S", "T"]

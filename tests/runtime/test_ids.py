@@ -33,3 +33,14 @@ def test_equal_seeds_give_equal_ids_and_no_seed_gives_new_ones():
     assert some(TimeOrderedIds(7)) == some(TimeOrderedIds(7))
     assert some(TimeOrderedIds(7)) != some(TimeOrderedIds(8))
     assert some(TimeOrderedIds()) != some(TimeOrderedIds())
+
+
+def test_another_process_goes_on_after_the_ids_that_are_stored():
+    first, second = TimeOrderedIds(seed=1), TimeOrderedIds(seed=2)
+    made = [first.event_id(EpochMs(5)) for _ in range(3)]
+    second.continue_after(made[-1])
+
+    assert second.event_id(EpochMs(5)) > made[-1]
+    assert second.event_id(EpochMs(4)) > made[-1]
+    second.continue_after("an id of somebody else")
+    second.continue_after("zzzzzzzz-zzzz-7zzz-8000-000000000000")

@@ -176,11 +176,11 @@ def test_effects_come_in_the_order_in_which_they_are_carried_out(instance):
     effects = step(full, replace(instance, parent_instance_id="p"), Event("GO", {"x": 2}), NOW).effects
 
     assert [type(effect) for effect in effects] == [
-        RunMethod, RunMethod, StopTimer, RunMethod, NotifyParent, CreateInstance, StartTimer, Cascade,
+        RunMethod, RunMethod, StopTimer, Cascade, RunMethod, NotifyParent, CreateInstance, StartTimer,
     ]  # fmt: skip
     assert [effect.name for effect in effects if isinstance(effect, RunMethod)] == ["out", "during", "in"]
-    assert effects[5] == CreateInstance("Child", {"v": 1})
-    assert effects[7] == Cascade(None, "K", "S", Event("C", {"k": 1}), matched=False)
+    assert effects[3] == Cascade(None, "K", "S", Event("C", {"k": 1}))
+    assert effects[6] == CreateInstance("Child", {"v": 1})
 
 
 def test_without_a_parent_nobody_is_told(instance):
@@ -204,4 +204,4 @@ def test_cascades_run_from_states_that_end_the_instance_too(instance):
 
     effects = step(ended, instance, Event("GO"), NOW).effects
 
-    assert effects == (Dispose(), Cascade("X", "K", "S", Event("C", {}), matched=False))
+    assert effects == (Cascade("X", "K", "S", Event("C", {})), Dispose())

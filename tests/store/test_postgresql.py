@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -213,7 +214,7 @@ def test_texts_that_copy_could_misread_come_back_as_they_were(url: str) -> None:
             assert read.faults == ()
 
 
-@pytest.mark.parametrize("way", ["one by one", "in batches", "by others"])
+@pytest.mark.parametrize("way", ["one by one", "in batches", "by others", "by all in turn"])
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_of_instances_says_what_their_streams_say(postgresql_database: str, seed: int, way: str) -> None:
     """Late events, events of one moment that chain, go round in circles or do neither; and some deleted afterwards."""
@@ -238,11 +239,20 @@ def test_the_table_of_instances_says_what_their_streams_say(postgresql_database:
         elif way == "in batches":
             for start in range(0, 60, 20):
                 stores.events.append_many(events[start : start + 20])
+        elif way == "by all in turn":
+            for start in range(0, 60, 12):
+                stores.events.append(events[start])
+                insert_as_others(postgresql_database, events[start + 1 : start + 4])
+                stores.events.append_many(events[start + 4 : start + 12])
         else:
             insert_as_others(postgresql_database, events)
         model.events.append_many(events)
 
         assert summaries(stores) == summaries(model)
+        # Also without asking the streams, where the row says that it knows.
+        with psycopg.connect(postgresql_database) as connection:
+            known = connection.execute("SELECT instance_id, last_event_id FROM fsm_instances WHERE settled").fetchall()
+        assert all(summaries(model)[instance_id].last_event_id == last for instance_id, last in known)
         assert stores.events.count_instances(InstanceQuery()) == model.events.count_instances(InstanceQuery())
 
         kept = [item for item in events if rng.random() < 0.7 and item.instance_id != "i0"]
@@ -251,6 +261,42 @@ def test_the_table_of_instances_says_what_their_streams_say(postgresql_database:
         with open_stores("memory://", read_only=False) as rest:
             rest.events.append_many(kept)
             assert summaries(stores) == summaries(rest)
+
+
+def test_others_stay_traced_after_we_wrote(url: str) -> None:
+    """Our writers keep the trigger away from their own transactions only, also in a session that others get."""
+    with open_stores(url, read_only=False) as stores:
+        assert isinstance(stores.events, SqlEventStore)
+
+        def as_others_in_our_session(connection: sa.Connection) -> None:
+            connection.exec_driver_sql(
+                "INSERT INTO fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload,"
+                " state_before, state_after, persisted_at, caused_by)"
+                " VALUES ('theirs', 'i9', 'm', 'c', 'GO', '{}', '', 'A', 7, ARRAY['ours'])"
+            )
+
+        stores.events.append(event(id="ours"))
+        stores.events.append_many([event(id="ours too")])
+        stores.events._database.write(as_others_in_our_session)
+
+        assert [found.id for found in stores.events.get_caused_events("ours")] == ["theirs"]
+        assert summaries(stores)["i9"].last_event_id == "theirs"
+
+
+def test_a_writer_goes_on_after_the_server_ended_its_connection(url: str) -> None:
+    with open_stores(url, read_only=False) as stores:
+        stores.events.append(event(id="before"))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'xcstore' AND datname = current_database()"
+            )
+        # Whether an event that met the end of a connection was written nobody knows, so it is not written again.
+        with contextlib.suppress(StoreUnavailableError):
+            stores.events.append(event(id="during"))
+        stores.events.append(event(id="after"))
+
+        assert stores.events.get_event("after").id == "after"
 
 
 def test_the_table_of_instances_settles_what_chains(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -255,8 +256,29 @@ def _endless(connection) -> object:  # type: ignore[no-untyped-def]
 # Writing
 
 
+def insert_as_others(path: Path, history: Sequence[PersistedEvent]) -> None:
+    """As a writer that knows nothing of our tables."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for item in history:
+            connection.execute(
+                "INSERT INTO fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload,"
+                " state_before, state_after, persisted_at, caused_by) VALUES (?, ?, ?, ?, ?, '{}', ?, ?, ?, ?)",
+                (
+                    item.id,
+                    item.instance_id,
+                    item.machine_name,
+                    item.component_name,
+                    item.event_type,
+                    item.state_before,
+                    item.state_after,
+                    item.persisted_at,
+                    json.dumps(item.caused_by),
+                ),
+            )
+
+
 @pytest.mark.parametrize("seed", range(8))
-def test_bulk_writing_keeps_the_same_tables_as_the_triggers(tmp_path: Path, seed: int) -> None:
+def test_all_ways_of_writing_keep_the_same_tables(tmp_path: Path, seed: int) -> None:
     history = some_history(seed, 60)
     with open_stores(f"sqlite:///{tmp_path}/single.db", read_only=False) as stores:
         for item in history:
@@ -264,9 +286,15 @@ def test_bulk_writing_keeps_the_same_tables_as_the_triggers(tmp_path: Path, seed
     with open_stores(f"sqlite:///{tmp_path}/bulk.db", read_only=False) as stores:
         for start in range(0, 60, 20):
             stores.events.append_many(history[start : start + 20])
+    with open_stores(f"sqlite:///{tmp_path}/theirs.db", read_only=False) as stores:
+        insert_as_others(tmp_path / "theirs.db", history[:30])
+        stores.events.append_many(history[30:50])
+        insert_as_others(tmp_path / "theirs.db", history[50:])
 
-    for name in (*ROLLUPS, "fsm_event_extra"):
+    for name in ROLLUPS:
+        assert table(tmp_path / "theirs.db", name) == table(tmp_path / "single.db", name)
         assert table(tmp_path / "bulk.db", name) == table(tmp_path / "single.db", name)
+    assert table(tmp_path / "bulk.db", "fsm_event_extra") == table(tmp_path / "single.db", "fsm_event_extra")
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from xcstore.analysis.lifecycle import observed_machine
@@ -81,6 +83,26 @@ def test_declared_and_observed_are_one_diagram_with_what_differs_marked():
         ("s:New", "SKIP"): ("undeclared", 2, None),
         ("s:Done", "ODD"): ("undeclared", 1, None),
     }
+
+
+def test_a_state_that_only_a_transition_names_is_drawn_and_marked():
+    refund = Transition(source="Paid", target="Refunded", event="REFUND")
+    back = Transition(source="Nowhere", target="New", event="BACK")
+    machine = replace(MACHINE, transitions=(*MACHINE.transitions, refund, back))
+
+    view = build(facts(), machine)
+
+    nodes = {node.label: node for node in view.diagram.nodes}
+    assert list(nodes) == ["New", "Paid", "Done", "Lost", "Refunded", "Nowhere", "Strange"]
+    assert [name for name, node in nodes.items() if node.undeclared] == ["Refunded", "Nowhere", "Strange"]
+    assert [nodes[name].kind for name in ("Refunded", "Nowhere")] == ["unknown", "unknown"]
+    assert nodes["Refunded"].never_reached
+    ends = {node.id for node in view.diagram.nodes}
+    assert all({edge.source, edge.target} <= ends for edge in view.diagram.edges)
+    remarks = {row["state"]: row["remark"] for row in view.state_rows}
+    assert (remarks["? Refunded"], remarks["? Strange"]) == ("not declared, never observed", "not declared")
+    assert "Paid → Refunded on REFUND" in view.never_reached
+    assert "state Refunded" not in (*view.never_reached, *view.never_declared)
 
 
 def test_what_was_never_reached_and_what_was_never_declared_is_listed():

@@ -1,8 +1,9 @@
 """What may happen: components, their machines, states and transitions. Data only, no behaviour.
 
-Made by `model.loader` from YAML or JSON and valid because it exists: names are unique within a machine,
-transitions name existing states, a timeout has a time. Words are those of the component documents in snake_case;
-`from` and `to` of a transition are `source` and `target`, as `from` is a keyword.
+Made by `model.loader` from YAML or JSON and valid because it exists: names are unique within a machine, the
+initial state is one of its states, a timeout has a time. Only transitions may name states that are not declared
+(`StateMachine.undeclared_ends`), as in the TypeScript runtime. Words are those of the component documents in
+snake_case; `from` and `to` of a transition are `source` and `target`, as `from` is a keyword.
 """
 
 from __future__ import annotations
@@ -114,6 +115,24 @@ class StateMachine:
     def find_state(self, name: str) -> State | None:
         return next((state for state in self.states if state.name == name), None)
 
+    def undeclared_ends(self) -> tuple[tuple[int, str, str], ...]:
+        """Where transitions name a state that is not declared: (position, 'from' or 'to', the state), in their order.
+
+        Examples
+        --------
+        >>> states = (State(name="Open"), State(name="Shut"))
+        >>> push = Transition(source="Shut", target="Ajar", event="PUSH")
+        >>> StateMachine(name="Door", initial_state="Shut", states=states, transitions=(push,)).undeclared_ends()
+        ((0, 'to', 'Ajar'),)
+        """
+        declared = {state.name for state in self.states}
+        return tuple(
+            (position, end, state)
+            for position, transition in enumerate(self.transitions)
+            for end, state in (("from", transition.source), ("to", transition.target))
+            if state not in declared
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
@@ -129,6 +148,8 @@ class Component:
     source: Document = field(default_factory=dict, hash=False, repr=False)
     hash: str = ""
     """SHA-256 over the canonical JSON of `source`, in hexadecimal."""
+    faults: tuple[str, ...] = field(default=(), compare=False)
+    """What is wrong in the document and yet taken, with file and line where they are known."""
 
     def find_machine(self, name: str) -> StateMachine | None:
         return next((machine for machine in self.machines if machine.name == name), None)

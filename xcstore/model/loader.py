@@ -1,9 +1,10 @@
 """Component documents, YAML or JSON, to definitions: checked once, here.
 
 What the TypeScript runtime takes is taken: states and transitions without a type, `onEntry` for `entryMethod`,
-unknown keys (they stay in `source`), machines and components that are named but not there. Refused is what could
-not be drawn or run: missing names, unknown states, unknown words, a timeout without a time. A message says file,
-line, what is wrong and what would be right.
+unknown keys (they stay in `source`), machines and components that are named but not there, and transitions from or
+to a state that is not declared: these are told in `Component.faults`. Refused is what could not be drawn or run:
+missing names, an unknown initial state, unknown words, a timeout without a time. A message says file, line, what is
+wrong and what would be right.
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ __all__ = [
     "load_folder",
     "parse_component",
     "parse_components",
+    "read_text",
 ]
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
+MAX_FAULTS: Final = 20
+"""Each fault lists the states that there are: in a long document thousands of them would be longer than itself."""
 _MACHINES: Final = "stateMachines"
 
 
@@ -83,7 +87,7 @@ def component_from_document(document: Mapping[str, object]) -> Component:
 
 def load_component(path: Path | str) -> Component:
     """The component in a file. Errors as `parse_component`, also for a file that cannot be read."""
-    return parse_component(_read(Path(path)), file=str(path))
+    return parse_component(read_text(Path(path)), file=str(path))
 
 
 def load_folder(path: Path | str) -> LoadedComponents:
@@ -103,7 +107,7 @@ def load_folder(path: Path | str) -> LoadedComponents:
     problems: list[DefinitionError] = []
     for file in sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file()):
         try:
-            components = parse_components(_read(file), file=str(file))
+            components = parse_components(read_text(file), file=str(file))
         except DefinitionError as error:
             problems.append(error)
             continue
@@ -120,7 +124,14 @@ def load_folder(path: Path | str) -> LoadedComponents:
     return LoadedComponents(tuple(found.values()), tuple(problems))
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a component file.
+
+    Raises
+    ------
+    DefinitionError
+        It cannot be read, is too large, or is not UTF-8.
+    """
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise DefinitionError(f"{size:,} bytes; a component has at most {MAX_BYTES:,}", file=str(path))
@@ -245,7 +256,25 @@ def _component(node: _Node) -> Component:
         metadata=node.mapping("metadata") or {},
         source=document,
         hash=hashlib.sha256(canonical_json(document).encode()).hexdigest(),
+        faults=_faults(node, machines),
     )
+
+
+def _faults(node: _Node, machines: Iterable[StateMachine]) -> tuple[str, ...]:
+    """What is told and not refused."""
+    found = [
+        (position, machine, *end) for position, machine in enumerate(machines) for end in machine.undeclared_ends()
+    ]
+    faults = []
+    for position, machine, number, end, state in found[:MAX_FAULTS]:
+        where = f"'{end}' of the transition for {machine.transitions[number].event}"
+        message = f"machine {machine.name!r}: {_unknown(where, state, 'state', [one.name for one in machine.states])}"
+        path = (*node.path, _MACHINES, position, "transitions", number, end)
+        faults.append(str(node.markup.error(message, path)))
+    if len(found) > MAX_FAULTS:
+        more = f"{len(found) - MAX_FAULTS:,} more times a transition names a state that is not there"
+        faults.append(str(node.markup.error(more, node.path)))
+    return tuple(faults)
 
 
 def _machine(node: _Node) -> StateMachine:
@@ -267,7 +296,7 @@ def _machine(node: _Node) -> StateMachine:
         name=name,
         initial_state=initial,
         states=states,
-        transitions=tuple(_transition(entry, what, names) for entry in node.get("transitions").items()),
+        transitions=tuple(_transition(entry, what) for entry in node.get("transitions").items()),
         public_member_type=node.text("publicMemberType"),
         parent_link=None if link is None else _parent_link(node.get("parentLink")),
         description=_description(node),
@@ -280,8 +309,8 @@ def _state(node: _Node, machine: str) -> State:
     return State(
         name=node.required_text("name", f"a state of {machine}"),
         type=cast(StateType, node.word("type", get_args(StateType), "regular")),
-        entry_method=node.text("entryMethod", "onEntry"),
-        exit_method=node.text("exitMethod", "onExit"),
+        entry_method=node.text("onEntry", "entryMethod"),
+        exit_method=node.text("onExit", "exitMethod"),
         cascading_rules=tuple(_cascading_rule(entry) for entry in node.get("cascadingRules").items()),
         description=_description(node),
         metadata=node.mapping("metadata") or {},
@@ -300,15 +329,11 @@ def _cascading_rule(node: _Node) -> CascadingRule:
     )
 
 
-def _transition(node: _Node, machine: str, states: list[str]) -> Transition:
+def _transition(node: _Node, machine: str) -> Transition:
     node.as_mapping(f"a transition of {machine}")
     source = node.required_text("from", f"a transition of {machine}")
     target = node.required_text("to", f"a transition of {machine}")
     event = node.required_text("event", f"the transition {source} -> {target} of {machine}")
-    for key, state in (("from", source), ("to", target)):
-        if state not in states:
-            problem = _unknown(f"'{key}' of the transition for {event}", state, "state", states)
-            raise node.get(key).error(f"{machine}: {problem}")
     kind = cast(TransitionType, node.word("type", get_args(TransitionType), "regular"))
     timeout_ms = node.duration("timeoutMs")
     if kind == "timeout" and timeout_ms is None:

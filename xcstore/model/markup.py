@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import yaml
@@ -34,7 +35,7 @@ _SPECIAL: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _TAG: Final = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for the cached lines
 class Markup:
     """A document, and where its parts stand."""
 
@@ -45,15 +46,19 @@ class Markup:
 
     def error(self, message: str, path: Path = ()) -> DefinitionError:
         """The error for the value at `path`, with its line or that of what holds it."""
-        lines = self.lines
-        if self.json_source is not None:
-            # JSON is nearly YAML; where it is not (tabs), the message has to do without the line.
-            try:
-                lines = _Composer(self.json_source, self.file).document().lines
-            except DefinitionError:
-                lines = {}
+        lines = self._all_lines
         line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), None)
         return DefinitionError(message, file=self.file, line=line)
+
+    @cached_property
+    def _all_lines(self) -> Mapping[Path, int]:
+        if self.json_source is None:
+            return self.lines
+        # JSON is nearly YAML; where it is not (tabs), the message has to do without the line.
+        try:
+            return _Composer(self.json_source, self.file).document().lines
+        except DefinitionError:
+            return {}
 
 
 def parse_markup(text: str, *, file: str | None = None) -> Markup:

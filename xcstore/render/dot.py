@@ -94,10 +94,10 @@ def bundles(diagram: Diagram) -> list[tuple[int, ...]]:
 def node_lines(node: Node) -> tuple[tuple[str, ...], str]:
     """The lines of a node's label, and its smaller line."""
     sublabel = node.sublabel
-    if not sublabel and node.never_reached:
-        sublabel = "never reached"
     if not sublabel and node.undeclared:
         sublabel = "not declared"
+    if not sublabel and node.never_reached:
+        sublabel = "never reached"
     return wrap_text(node.label, NODE_CHARACTERS, 2), visible_text(sublabel, 30)
 
 

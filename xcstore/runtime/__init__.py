@@ -5,7 +5,7 @@ Examples
 A component from its document, one instance of it, and an hour that passes at once:
 
 >>> from xcstore.model.loader import parse_component
->>> from xcstore.runtime import FSMRuntime, PersistenceConfig, SimulatedClock
+>>> from xcstore.runtime import FSMRuntime, SimulatedClock
 >>> from xcstore.store.memory import InMemoryEventStore
 >>> from xcstore.units import HOUR, EpochMs
 >>> component = parse_component('''
@@ -19,7 +19,7 @@ A component from its document, one instance of it, and an hour that passes at on
 ...       - {from: Open, to: Shut, event: FELL_SHUT, type: timeout, timeoutMs: 60000}
 ... ''')
 >>> store, clock = InMemoryEventStore(), SimulatedClock(EpochMs(0))
->>> runtime = FSMRuntime(component, clock=clock, persistence=PersistenceConfig(event_sourcing=True, event_store=store))
+>>> runtime = FSMRuntime(component, event_store=store, clock=clock)
 >>> door = runtime.create_instance("Door", {"room": 12})
 >>> runtime.send(door, "PUSH", {"by": "Grace"})
 >>> clock.advance(HOUR)
@@ -35,21 +35,28 @@ from xcstore.runtime.clock import Clock, SimulatedClock, SystemClock
 from xcstore.runtime.engine import FSMRuntime, Listener, Notice
 from xcstore.runtime.ids import IdSource, TimeOrderedIds
 from xcstore.runtime.interpreter import Event, MachineTable, Step, step
+from xcstore.runtime.matching import PropertyFilter
 from xcstore.runtime.persistence import PersistenceConfig
-from xcstore.runtime.registry import ComponentRegistry
+from xcstore.runtime.registry import ComponentRegistry, ComponentStatistics, LocatedInstance, RegistryStatistics
+from xcstore.runtime.restoring import RestoreReport
 from xcstore.runtime.sender import Method, Sender
 
 __all__ = [
     "Clock",
     "ComponentRegistry",
+    "ComponentStatistics",
     "Event",
     "FSMRuntime",
     "IdSource",
     "Listener",
+    "LocatedInstance",
     "MachineTable",
     "Method",
     "Notice",
     "PersistenceConfig",
+    "PropertyFilter",
+    "RegistryStatistics",
+    "RestoreReport",
     "Sender",
     "SimulatedClock",
     "Step",

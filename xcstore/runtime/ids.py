@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from contextlib import suppress
+from typing import Final, Protocol
 
 from xcstore.units import EpochMs
 
 __all__ = ["IdSource", "TimeOrderedIds"]
+
+
+_COUNTS: Final = tuple(f"{count:03x}" for count in range(0x1000))
 
 
 class IdSource(Protocol):
@@ -44,20 +48,35 @@ class TimeOrderedIds:
     def __init__(self, seed: int | None = None) -> None:
         # Ids need no secrecy; the generator is seeded from the system's entropy when no seed is given.
         self._bits = random.Random(seed).getrandbits
-        self._moment = 0
-        self._count = -1
+        self._moment = -1
+        self._count = 0
+        self._head = self._tail = ""
 
     def event_id(self, now: EpochMs) -> str:
         if now > self._moment:
-            self._moment, self._count = now, 0
+            self._begin(now)
+        elif self._count >= 0xFFF:
+            self._begin(self._moment + 1)
         else:
             # The same millisecond, or a clock that was set back: ids go on from the latest.
             self._count += 1
-            if self._count > 0xFFF:
-                self._moment, self._count = self._moment + 1, 0
-        moment = f"{self._moment:012x}"
-        tail = f"{self._bits(62) | 1 << 63:016x}"
-        return f"{moment[:8]}-{moment[8:]}-7{self._count:03x}-{tail[:4]}-{tail[4:]}"
+        return f"{self._head}{_COUNTS[self._count]}{self._tail}"
+
+    def _begin(self, moment: int) -> None:
+        """Go on to another millisecond, and take fresh random bits for it: those in it differ by the count."""
+        self._moment, self._count = moment, 0
+        text, tail = f"{moment:012x}", f"{self._bits(62) | 1 << 63:016x}"
+        self._head, self._tail = f"{text[:8]}-{text[8:]}-7", f"-{tail[:4]}-{tail[4:]}"
+
+    def continue_after(self, event_id: str) -> None:
+        """Make ids that sort after this one, which another process made. What is not of this form is left alone."""
+        digits = event_id.replace("-", "")
+        if len(digits) == 32 and digits[12] == "7":
+            with suppress(ValueError):
+                moment, count = int(digits[:12], 16), int(digits[13:16], 16)
+                if moment > self._moment or (moment == self._moment and count > self._count):
+                    self._begin(moment)
+                    self._count = count
 
     def instance_id(self) -> str:
         text = f"{self._bits(124):031x}"

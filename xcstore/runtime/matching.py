@@ -9,11 +9,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from xcstore.model.definition import MatchingRule, Operator
 
-__all__ = ["MISSING", "compare", "fill_template", "js_text", "map_context", "rules_hold", "value_at"]
+__all__ = [
+    "MISSING",
+    "PropertyFilter",
+    "compare",
+    "filter_rules",
+    "fill_template",
+    "js_text",
+    "map_context",
+    "rules_hold",
+    "value_at",
+]
 
 
 class _Missing:
@@ -45,6 +56,30 @@ def value_at(root: object, path: str) -> object:
         else:
             return MISSING
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyFilter:
+    """Chooses instances by one of their properties: a dotted path, compared with a value."""
+
+    property: str
+    value: object = field(hash=False)
+    operator: Operator = "==="
+
+
+def filter_rules(filters: Iterable[PropertyFilter]) -> tuple[tuple[MatchingRule, ...], dict[str, object]]:
+    """Filters as rules, and what these compare with.
+
+    >>> rules, wanted = filter_rules([PropertyFilter("order.amount", 10, ">=")])
+    >>> rules_hold(rules, wanted, {"order": {"amount": 12}})
+    True
+    """
+    chosen = tuple(filters)
+    rules = tuple(
+        MatchingRule(event_property=str(number), instance_property=one.property, operator=one.operator)
+        for number, one in enumerate(chosen)
+    )
+    return rules, {str(number): one.value for number, one in enumerate(chosen)}
 
 
 def rules_hold(rules: Iterable[MatchingRule], payload: object, properties: Mapping[str, object]) -> bool:

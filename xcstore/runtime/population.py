@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from xcstore.errors import NotFoundError
 from xcstore.model.definition import Component, MatchingRule
-from xcstore.model.history import Instance
-from xcstore.runtime.interpreter import Event, MachineTable, properties_of
+from xcstore.runtime.interpreter import MachineTable
+from xcstore.runtime.live import Live
 from xcstore.runtime.matching import MISSING, js_text, rules_hold, value_at
-from xcstore.runtime.work import Broadcast, Live
+from xcstore.runtime.work import Broadcast
 
 __all__ = ["Population"]
 
@@ -19,51 +19,52 @@ class Population:
 
     def __init__(self, component: Component) -> None:
         self._component_name = component.name
-        self._tables = {machine.name: MachineTable(machine) for machine in component.machines}
-        self._live: dict[str, Live] = {}
-        self._by_machine: dict[str, dict[str, None]] = {name: {} for name in self._tables}
+        self.tables = {machine.name: MachineTable(machine) for machine in component.machines}
+        self.by_id: dict[str, Live] = {}
+        self._by_machine: dict[str, dict[str, None]] = {name: {} for name in self.tables}
         # (machine, property) -> text of the value -> ids in order of creation.
         self._index: dict[tuple[str, str], dict[str, dict[str, None]]] = {
-            (name, prop): {} for name, table in self._tables.items() for prop in table.matched_properties
+            (name, prop): {} for name, table in self.tables.items() for prop in table.matched_properties
         }
         self._created = 0
 
     def has_machine(self, name: str) -> bool:
-        return name in self._tables
+        return name in self.tables
 
     def get_table(self, machine_name: str) -> MachineTable:
         """`NotFoundError` where the component has no such machine."""
-        table = self._tables.get(machine_name)
+        table = self.tables.get(machine_name)
         if table is None:
-            known = ", ".join(self._tables) or "none"
+            known = ", ".join(self.tables) or "none"
             raise NotFoundError(f"{self._component_name!r} has no machine {machine_name!r}; it has: {known}")
         return table
 
     def find(self, instance_id: str) -> Live | None:
-        return self._live.get(instance_id)
+        return self.by_id.get(instance_id)
 
     def of_machine(self, machine_name: str | None = None) -> list[Live]:
         """Those of one machine or all, in order of creation, as they are now."""
-        ids: Iterable[str] = self._live if machine_name is None else self._by_machine.get(machine_name, ())
-        return [self._live[instance_id] for instance_id in ids]
+        ids: Iterable[str] = self.by_id if machine_name is None else self._by_machine.get(machine_name, ())
+        return [self.by_id[instance_id] for instance_id in ids]
 
-    def add(self, instance: Instance, table: MachineTable, last_event_id: str) -> Live:
+    def add(self, live: Live, created_with: Mapping[str, object] | None = None) -> None:
+        """`created_with`: the properties that it had at its creation, where it has changed since."""
         self._created += 1
-        live = Live(instance, table, last_event_id, number=self._created)
-        self._live[instance.id] = live
-        self._by_machine[instance.machine_name][instance.id] = None
-        properties = properties_of(instance)
-        for prop in table.matched_properties:
+        live.number = self._created
+        self.by_id[live.id] = live
+        machine_name = live.table.machine.name
+        self._by_machine[machine_name][live.id] = None
+        properties = live.properties if created_with is None else created_with
+        for prop in live.table.matched_properties:
             value = value_at(properties, prop)
-            if value is not MISSING:
+            if value is not MISSING and value is not None:
                 text = js_text(value)
-                self._index[instance.machine_name, prop].setdefault(text, {})[instance.id] = None
+                self._index[machine_name, prop].setdefault(text, {})[live.id] = None
                 live.index_keys.append((prop, text))
-        return live
 
     def remove(self, live: Live) -> None:
-        instance_id, machine_name = live.instance.id, live.instance.machine_name
-        self._live.pop(instance_id, None)
+        instance_id, machine_name = live.id, live.table.machine.name
+        self.by_id.pop(instance_id, None)
         self._by_machine[machine_name].pop(instance_id, None)
         for prop, text in live.index_keys:
             index = self._index[machine_name, prop]
@@ -80,35 +81,37 @@ class Population:
         found: dict[str, Live] = {}
         if transitions:
             for transition in transitions:
-                for live in self._matching(work.machine_name, transition.matching_rules, work.event):
-                    if live.instance.current_state == transition.source:
-                        found[live.instance.id] = live
+                for live in self._matching(work.machine_name, transition.matching_rules, work.event.payload):
+                    if live.state == transition.source:
+                        found[live.id] = live
         else:
-            for live in self._matching(work.machine_name, work.rules, work.event):
-                if work.state is None or live.instance.current_state == work.state:
-                    found[live.instance.id] = live
+            wanted = work.event.payload if work.wanted is None else work.wanted
+            for live in self._chosen(self._by_machine[work.machine_name], work.rules, wanted):
+                if work.state is None or live.state == work.state:
+                    found[live.id] = live
         return sorted(found, key=lambda instance_id: found[instance_id].number), bool(transitions)
 
-    def _matching(self, machine_name: str, rules: tuple[MatchingRule, ...], event: Event) -> Iterator[Live]:
-        """Active instances for which the rules hold.
+    def _matching(self, machine_name: str, rules: tuple[MatchingRule, ...], payload: object) -> Iterator[Live]:
+        """Active instances for which the rules of a transition hold.
 
-        As in the reference, the index knows the values that instances were created with, by their text, and what it
-        finds is not compared again; without a find, all instances are looked at as they are now.
+        As in the reference: a single rule of equality is answered by the index, which knows the values that
+        instances were created with, by their text, and what it finds is not compared again. Without a find, and for
+        all other rules, all instances are looked at as they are now.
         """
-        ids = self._by_machine[machine_name]
-        for rule in rules:
-            index = self._index.get((machine_name, rule.instance_property))
-            if index is not None and rule.operator == "===":
-                value = value_at(event.payload, rule.event_property)
-                if value is MISSING:
-                    return
-                hits = index.get(js_text(value))
-                if hits:
-                    ids, rules = hits, tuple(other for other in rules if other is not rule)
-                break
+        index = self._index.get((machine_name, rules[0].instance_property)) if len(rules) == 1 else None
+        if index is not None and rules[0].operator == "===":
+            value = value_at(payload, rules[0].event_property)
+            if value is MISSING:
+                return
+            hits = index.get(js_text(value))
+            if hits:
+                yield from self._chosen(hits, (), payload)
+                return
+        yield from self._chosen(self._by_machine[machine_name], rules, payload)
+
+    def _chosen(self, ids: Iterable[str], rules: tuple[MatchingRule, ...], wanted: object) -> Iterator[Live]:
+        """The active ones among `ids` for which the rules hold."""
         for instance_id in ids:
-            live = self._live[instance_id]
-            if live.instance.status == "active" and (
-                not rules or rules_hold(rules, event.payload, properties_of(live.instance))
-            ):
+            live = self.by_id[instance_id]
+            if live.status == "active" and (not rules or rules_hold(rules, wanted, live.properties)):
                 yield live

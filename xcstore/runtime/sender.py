@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from xcstore.errors import NotFoundError
 from xcstore.model.history import Instance
 from xcstore.runtime.interpreter import Event
+from xcstore.runtime.matching import PropertyFilter, filter_rules
 from xcstore.runtime.work import Broadcast, Create, Send
 
 if TYPE_CHECKING:
-    from xcstore.runtime.engine import FSMRuntime
+    from xcstore.runtime.executor import Executor
 
 __all__ = ["Method", "Sender"]
 
 
 class Sender:
-    """What a user's method may send. All of it waits until the transition is stored, and is caused by it."""
+    """What a user's method may send. All of it waits until the transition is stored, and is caused by it.
 
-    __slots__ = ("_instance", "_runtime")
+    What goes to another component is an error where no such component is registered; it is told as the method's own.
+    """
 
-    def __init__(self, runtime: FSMRuntime, instance: Instance) -> None:
-        self._runtime = runtime
+    __slots__ = ("_executor", "_instance")
+
+    def __init__(self, executor: Executor, instance: Instance) -> None:
+        self._executor = executor
         self._instance = instance
 
     def send_to_self(self, event_type: str, payload: Mapping[str, object] | None = None) -> None:
-        self._runtime.send(self._instance.id, event_type, payload)
+        self.send_to(self._instance.id, event_type, payload)
 
     def send_to(self, instance_id: str, event_type: str, payload: Mapping[str, object] | None = None) -> None:
-        self._runtime.send(instance_id, event_type, payload)
+        self._executor.send(instance_id, event_type, payload or {}, None, ())
 
     def send_to_component(
         self, component_name: str, instance_id: str, event_type: str, payload: Mapping[str, object] | None = None
     ) -> None:
-        self._runtime.send_across(component_name, Send(instance_id, Event(event_type, payload or {})))
+        there = self._reach(component_name)
+        there.ask(Send(there, instance_id, Event(event_type, payload or {}), source=self._executor.name))
 
     def broadcast(
         self,
@@ -42,30 +48,50 @@ class Sender:
         payload: Mapping[str, object] | None = None,
         *,
         state: str | None = None,
+        filters: Iterable[PropertyFilter] = (),
         component_name: str | None = None,
     ) -> None:
-        """To the instances of a machine, here or in another component."""
-        if component_name is None:
-            self._runtime.broadcast(machine_name, event_type, payload, state=state)
+        """To the instances of a machine, here or in another component; see `FSMRuntime.broadcast`."""
+        there = self._executor if component_name is None else self._reach(component_name)
+        rules, wanted = filter_rules(filters)
+        work = Broadcast(
+            there,
+            machine_name,
+            Event(event_type, payload or {}),
+            None if state == "*" else state,
+            rules=rules,
+            wanted=wanted if rules else None,
+        )
+        if there is self._executor:
+            there.broadcast(work)
         else:
-            event = Event(event_type, payload or {})
-            self._runtime.send_across(component_name, Broadcast(machine_name, event, state))
+            work.source = self._executor.name
+            there.ask(work)
 
     def create_instance(self, machine_name: str, data: Mapping[str, object] | None = None) -> str:
         """The id that the instance will have."""
-        return self._runtime.create_instance(machine_name, data)
+        return self._executor.create(machine_name, data or {}, ())
 
     def create_instance_in_component(
         self, component_name: str, machine_name: str, data: Mapping[str, object] | None = None
     ) -> str:
-        work = Create(self._runtime.new_instance_id(), machine_name, data or {}, "manual create")
-        self._runtime.send_across(component_name, work)
-        return work.instance_id
+        there, made = self._reach(component_name), self._executor.ids.instance_id()
+        there.ask(Create(there, made, machine_name, data or {}, "manual create", source=self._executor.name))
+        return made
+
+    def _reach(self, component_name: str) -> Executor:
+        if component_name == self._executor.name:
+            return self._executor
+        found = self._executor.find_component(component_name)
+        if found is None:
+            raise NotFoundError(f"component {component_name!r} cannot be reached: it is not registered")
+        return found
 
 
 Method = Callable[[Event, Instance, Sender], None]
 """A user's method. It may change what is in `instance.context` and `public_member`, which are copies for it.
 
 What a method on exit or on a transition changes is stored with its event. A method on entry runs when the event is
-stored already, as in the reference, so what it changes shows with the next event only.
+stored already, as in the reference: what it changes is kept by a snapshot, and shows in the next event. A process that
+is killed between the two runs the method on entry again when it is restored.
 """

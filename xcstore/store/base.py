@@ -27,10 +27,12 @@ __all__ = [
     "InstanceQuery",
     "InstanceSummary",
     "Layout",
+    "OutboxChange",
     "Page",
     "SnapshotStore",
     "StateCount",
     "StoredDefinition",
+    "StoredWork",
     "Stores",
     "Trace",
 ]
@@ -155,6 +157,30 @@ class Trace:
     """When truncated: how many directly connected events are known but not loaded (at least this many are left)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWork:
+    """Something that a runtime has still to do, kept in one transaction with the event that asked for it."""
+
+    id: str
+    """At most 50 characters."""
+    position: int
+    """The order in which it is to be done, ascending; may be negative, to come before what is there. 64 bits."""
+    component_name: str
+    """Whose work it is."""
+    document: Mapping[str, object] = field(hash=False)
+    """JSON; the runtime's own. Not to be changed after it is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxChange:
+    """What is taken out of the outbox, and then put in."""
+
+    add: tuple[StoredWork, ...] = ()
+    """An id that is present is replaced; of one id twice, the last counts."""
+    remove: tuple[str, ...] = ()
+    """Unknown ids: nothing happens."""
+
+
 class EventStore(Protocol):
     """Append-only history.
 
@@ -174,6 +200,8 @@ class EventStore(Protocol):
     8. Driver errors come out as `StoreError`s, without passwords.
     9. Odd stored values are decoded with `faults`, never raised.
     10. Objects are safe to share between threads.
+    11. Where `keeps_outbox`, an event and the change of the outbox that comes with it are written together or not at
+        all, and stay written when the process is killed.
     """
 
     @property
@@ -187,12 +215,27 @@ class EventStore(Protocol):
     @property
     def read_only(self) -> bool: ...
 
-    def append(self, event: PersistedEvent, *, expected_last_id: str | None = None) -> None:
+    @property
+    def keeps_outbox(self) -> bool:
+        """Whether this store has an outbox: those of ours do, those of other writers do not."""
+        ...
+
+    def append(
+        self, event: PersistedEvent, *, expected_last_id: str | None = None, outbox: OutboxChange | None = None
+    ) -> None:
         """Add one event, durable when this returns.
 
         `expected_last_id`: id of the event that must be the last of the instance now ('' for none yet), else
-        `ConcurrencyError`; None checks nothing.
+        `ConcurrencyError`; None checks nothing. `outbox`: changed in the same transaction.
         """
+        ...
+
+    def change_outbox(self, change: OutboxChange) -> None:
+        """Change it whole or not at all, durable when this returns. Stores that have none refuse as they do writes."""
+        ...
+
+    def get_outbox(self, component_name: str | None = None) -> Sequence[StoredWork]:
+        """What is still to do, of one component or of all, by (`position`, `id`); nothing in stores without one."""
         ...
 
     def append_many(self, events: Iterable[PersistedEvent]) -> int:
@@ -201,6 +244,17 @@ class EventStore(Protocol):
 
     def get_events_for_instance(self, instance_id: str) -> Sequence[PersistedEvent]:
         """The whole stream. Views that may meet a long one use `find`."""
+        ...
+
+    def get_streams(
+        self, instance_ids: Iterable[str], *, event_types: Sequence[str] = (), start: EpochMs | None = None
+    ) -> Mapping[str, Sequence[PersistedEvent]]:
+        """Whole streams of many instances, in the order of the ids; those without such events are left out.
+
+        The cost follows the events of these instances, not what is stored; all are in memory at once, so ask for some
+        hundred at a time. With `event_types` or `start` (included), each stream is what `order_stream` makes of the
+        events that are left. Each is of one moment, but not all of the same.
+        """
         ...
 
     def get_events_by_time_range(self, start: EpochMs, end: EpochMs) -> Sequence[PersistedEvent]: ...

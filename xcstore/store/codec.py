@@ -17,7 +17,7 @@ from xcstore.errors import CorruptEventError
 from xcstore.jsontext import canonical_json, json_text, parse_json
 from xcstore.model.history import Instance, InstanceSnapshot, PendingTimeout, PersistedEvent, Status
 from xcstore.redaction import MASK, NO_REDACTION, Redaction
-from xcstore.store.limits import LIMITS, Limit, check_writable, check_writable_snapshot
+from xcstore.store.limits import LIMITS, Limit, check_writable, check_writable_outbox, check_writable_snapshot
 from xcstore.store.values import (
     json_column,
     read_any,
@@ -43,6 +43,7 @@ __all__ = [
     "Redaction",
     "canonical_json",
     "check_writable",
+    "check_writable_outbox",
     "check_writable_snapshot",
     "event_extra_text",
     "event_from_document",
@@ -158,7 +159,7 @@ _INSTANCE_KEYS: Final = (
 _SNAPSHOT_KEYS: Final = (
     _Key("snapshotAt", "snapshot_at", read_moment, 0, always=True),
     _Key("lastEventId", "last_event_id", read_text, "", always=True),
-    _Key("pendingTimeouts", "pending_timeouts", _read_timers, ()),
+    _Key("pendingTimeouts", "pending_timeouts", _read_timers, (), always=True),
 )
 
 
@@ -213,6 +214,7 @@ def snapshot_from_document(document: object, *, redact: Redaction = NO_REDACTION
         instance=Instance(**fields),  # type: ignore[arg-type]
         **_read_keys(document, _SNAPSHOT_KEYS, "", faults),  # type: ignore[arg-type]
         status_recorded="status" in inner,
+        timeouts_recorded=document.get("pendingTimeouts") is not None,
         faults=tuple(faults),
         original=document,
     )
@@ -223,10 +225,13 @@ def snapshot_to_document(snapshot: InstanceSnapshot) -> dict[str, object]:
     """The camelCase document of a snapshot; out as in, like `event_to_document`."""
     original = snapshot.original
     if original is None:
-        return {
+        document = {
             "instance": _new_document(snapshot.instance, _INSTANCE_KEYS),
             **_new_document(snapshot, _SNAPSHOT_KEYS),
         }
+        if not snapshot.timeouts_recorded:
+            del document["pendingTimeouts"]
+        return document
     document = _written_over(original, snapshot, _SNAPSHOT_KEYS)
     document["instance"] = _written_over(cast(Document, original["instance"]), snapshot.instance, _INSTANCE_KEYS)
     return document
@@ -426,6 +431,7 @@ def snapshot_from_documented_row(
         snapshot_at=read_moment(row.get("snapshot_at"), "snapshot_at", faults),
         last_event_id=read_text(row.get("last_event_id"), "last_event_id", faults),
         pending_timeouts=_row_timers(row, faults),
+        timeouts_recorded=row.get("pending_timeouts") is not None,
         faults=tuple(faults),
     )
     return redact.snapshot(snapshot) if redact else snapshot
@@ -447,6 +453,7 @@ def snapshot_from_shipped_row(row: Row, *, redact: Redaction = NO_REDACTION) -> 
         snapshot_at=EpochMs(0) if taken_at is None else taken_at,
         pending_timeouts=_row_timers(row, faults),
         status_recorded=False,
+        timeouts_recorded=row.get("pending_timeouts") is not None,
         faults=tuple(faults),
     )
     return redact.snapshot(snapshot) if redact else snapshot
@@ -464,7 +471,7 @@ def snapshot_to_documented_row(snapshot: InstanceSnapshot) -> dict[str, object]:
         "public_member": None if instance.public_member is None else json_text(instance.public_member),
         "snapshot_at": snapshot.snapshot_at,
         "last_event_id": snapshot.last_event_id,
-        "pending_timeouts": json_text(_to_json(snapshot.pending_timeouts)) if snapshot.pending_timeouts else None,
+        "pending_timeouts": json_text(_to_json(snapshot.pending_timeouts)) if snapshot.timeouts_recorded else None,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 import orjson
@@ -12,9 +13,10 @@ import orjson
 from xcstore.errors import LimitExceededError
 from xcstore.jsontext import json_text
 from xcstore.model.history import InstanceSnapshot, PersistedEvent
+from xcstore.store.base import OutboxChange, StoredWork
 from xcstore.store.values import INT64, MAX_DEPTH, is_encodable, short
 
-__all__ = ["LIMITS", "NOTHING_WRITTEN", "Limit", "check_writable", "check_writable_snapshot"]
+__all__ = ["LIMITS", "NOTHING_WRITTEN", "Limit", "check_writable", "check_writable_outbox", "check_writable_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ Reading has no limits."""
 NOTHING_WRITTEN: Final = "; nothing was written"
 """How each refusal ends."""
 
+_FIRST: Final = -INT64
 _ID: Final = LIMITS["id"].maximum
 _NAME: Final = LIMITS["name"].maximum
 _TYPE: Final = LIMITS["event_type"].maximum
@@ -91,57 +94,120 @@ def check_writable_snapshot(snapshot: InstanceSnapshot) -> None:
         _check_value("the document", snapshot.original, wrapping=_WRAPPING)
 
 
+def check_writable_outbox(change: OutboxChange) -> None:
+    """Refuse what some backend could not hold; errors as `check_writable`."""
+    for work in change.add:
+        if _is_short(work.id, _ID) and _is_short(work.component_name or "-", _NAME) and _is_plain_work(work):
+            continue
+        _check_id("work.id", work.id)
+        _check_text("work.component_name", work.component_name, _NAME)
+        if type(work.position) is not int or not _FIRST <= work.position < INT64:
+            raise LimitExceededError(
+                f"work.position is {short(work.position)}; it must be a whole number within 64 bits{NOTHING_WRITTEN}"
+            )
+        if not isinstance(work.document, Mapping):
+            raise LimitExceededError(f"work.document is {short(work.document)}; it must be an object{NOTHING_WRITTEN}")
+        _check_value("work.document", work.document)
+
+
+def _is_short(text: object, maximum: int) -> bool:
+    return type(text) is str and 0 < len(text) <= maximum and text.isascii() and "\0" not in text
+
+
+def _is_plain_work(work: StoredWork) -> bool:
+    at = work.position
+    return type(at) is int and _FIRST <= at < INT64 and isinstance(work.document, dict) and _is_plain(work.document)
+
+
+_LABELS: Final = attrgetter(
+    "machine_name",
+    "component_name",
+    "event_type",
+    "state_before",
+    "state_after",
+    "source_component_name",
+    "target_component_name",
+    "definition_hash",
+)
+_MAXIMA: Final = (_NAME, _NAME, _TYPE, _STATE, _STATE, _NAME, _NAME, _HASH)
+_OPTIONAL: Final = (False, False, False, False, False, True, True, True)
+_MOST_KNOWN: Final = 4_096
+_known: set[tuple[object, ...]] = set()
+"""Labels of events that were found to be writable: a few hundred come again and again. Only ever holds what was."""
+
+
 def _is_surely_writable(event: PersistedEvent) -> bool:
     """One cheap look that most events pass; False means only that a closer look is needed."""
+    event_id, instance_id, at, made_at = event.id, event.instance_id, event.persisted_at, event.timestamp
     try:
-        source, target = event.source_component_name or "", event.target_component_name or ""
-        stamp = event.definition_hash or ""
-        text = (
-            f"{event.id}{event.instance_id}{event.machine_name}{event.component_name}{event.event_type}"
-            f"{event.state_before}{event.state_after}{source}{target}{stamp}"
-        )
-        if event.caused_by or event.caused:
-            linked = event.caused_by + event.caused
-            text += "".join(linked)
-            if not 0 < min(map(len, linked)) <= max(map(len, linked)) <= _ID:
+        if not (
+            type(at) is int
+            and _FIRST <= at < INT64
+            and (made_at is None or (type(made_at) is int and _FIRST <= made_at < INT64))
+            and 0 < len(event_id) <= _ID
+            and 0 < len(instance_id) <= _ID
+            and event_id.isascii()
+            and instance_id.isascii()
+            and "\0" not in event_id
+            and "\0" not in instance_id
+        ):
+            return False
+        for linked in event.caused_by:
+            if not (0 < len(linked) <= _ID and linked.isascii() and "\0" not in linked):
                 return False
-        return (
-            0 < len(event.id) <= _ID
-            and 0 < len(event.instance_id) <= _ID
-            and len(event.machine_name) <= _NAME
-            and len(event.component_name) <= _NAME
-            and len(event.event_type) <= _TYPE
-            and len(event.state_before) <= _STATE
-            and len(event.state_after) <= _STATE
-            and len(source) <= _NAME
-            and len(target) <= _NAME
-            and len(stamp) <= _HASH
-            and type(event.persisted_at) is int
-            and -INT64 <= event.persisted_at < INT64
-            and (event.timestamp is None or (type(event.timestamp) is int and -INT64 <= event.timestamp < INT64))
-            and "\0" not in text
-            and is_encodable(text)
-            and _is_plain(event.payload)
-            and (event.public_member_snapshot is None or _is_plain(event.public_member_snapshot))
-            and (event.context is None or _is_plain(event.context))
-            and (event.original is None or _is_plain(event.original))
-        )
-    except TypeError:  # a field of the wrong kind: the closer look says which
+        if event.caused and not all(0 < len(id_) <= _ID and id_.isascii() and "\0" not in id_ for id_ in event.caused):
+            return False
+        labels = _LABELS(event)
+        if labels not in _known and not _are_writable(labels):
+            return False
+    except (TypeError, AttributeError):  # a field of the wrong kind: the closer look says which
         return False
+    member, context, original = event.public_member_snapshot, event.context, event.original
+    if member is None and context is None and original is None:
+        return _is_plain(event.payload)
+    return _is_plain([event.payload, member or 0, context or 0, original or 0])
+
+
+def _are_writable(labels: tuple[object, ...]) -> bool:
+    for label, maximum, optional in zip(labels, _MAXIMA, _OPTIONAL, strict=True):
+        if label is None and optional:
+            continue
+        if type(label) is not str or len(label) > maximum or "\0" in label or not is_encodable(label):
+            return False
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known.add(labels)
+    return True
 
 
 def _is_plain(value: object) -> bool:
     """Whether the JSON text alone shows that there is nothing to object to."""
     try:
-        text = orjson.dumps(value, option=_OPTIONS)
+        raw = orjson.dumps(value, None, _OPTIONS)
     except TypeError:
         return False
+    text = raw.decode()  # searched faster than bytes
+    size = len(text)
     return (
-        b"\\u0000" not in text
-        and b"null" not in text  # NaN comes out as null
-        and len(text) <= _BYTES
-        and text.count(b"{") + text.count(b"[") <= _DEPTH
+        not ("\\" in text and "\\u0000" in text)
+        # A level takes two characters at least.
+        and (size <= 2 * _DEPTH or (len(raw) <= _BYTES and len(raw) - len(raw.translate(None, b"[{")) <= _DEPTH))
+        and ("null" not in text or _is_finite(value))
     )
+
+
+def _is_finite(value: object) -> bool:
+    """Whether no number is NaN or infinite, which come out as null. Only for what is known not to be nested deeply."""
+    waiting = [value]
+    for item in waiting:
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                return False
+        elif isinstance(item, Mapping):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+    return True
 
 
 def _check_event(event: PersistedEvent) -> None:

@@ -33,9 +33,11 @@ from xcstore.store.base import (
     InstanceQuery,
     InstanceSummary,
     Layout,
+    OutboxChange,
     Page,
     StateCount,
     StoredDefinition,
+    StoredWork,
     Stores,
     Trace,
 )
@@ -43,6 +45,7 @@ from xcstore.store.codec import (
     NO_REDACTION,
     Redaction,
     check_writable,
+    check_writable_outbox,
     check_writable_snapshot,
     event_from_document,
     event_to_document,
@@ -96,6 +99,7 @@ class InMemoryEventStore:
 
     layout: Layout = "documents"
     read_only = False
+    keeps_outbox = True
 
     def __init__(
         self, name: str | None = None, *, redact: Redaction = NO_REDACTION, search_seconds: float = 3.0
@@ -103,15 +107,19 @@ class InMemoryEventStore:
         self._name = name if name is not None else str(next(_names))
         self._redact = redact
         self._search_seconds = search_seconds
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._ordered: list[PersistedEvent] = []
         self._by_id: dict[str, PersistedEvent] = {}
         self._seq: dict[str, int] = {}
-        self._by_instance: defaultdict[str, list[PersistedEvent]] = defaultdict(list)
+        self._by_instance: dict[str, list[PersistedEvent]] = {}
         self._effects: dict[str, str | list[str]] = {}
         """Ids of effects by id of their cause, in order of insertion; a single one, the usual case, without a list."""
         self._summaries: dict[str, InstanceSummary] = {}
         """What has been asked for; an append to the instance drops it."""
+        self._chained: set[str] = set()
+        """Instances whose last moment is in order as it was appended: each of its events goes on where the one before
+        it ended, the first where the moment before ended. The last event of these is the last that came."""
+        self._outbox: dict[str, StoredWork] = {}
 
     @property
     def identity(self) -> str:
@@ -125,14 +133,23 @@ class InMemoryEventStore:
 
     # Writing
 
-    def append(self, event: PersistedEvent, *, expected_last_id: str | None = None) -> None:
+    def append(
+        self, event: PersistedEvent, *, expected_last_id: str | None = None, outbox: OutboxChange | None = None
+    ) -> None:
         check_writable(event)
+        if outbox is not None:
+            check_writable_outbox(outbox)
         with self._lock:
-            if expected_last_id is not None:
-                self._check_last(event.instance_id, expected_last_id)
+            if expected_last_id is not None and expected_last_id != self._last_id(event.instance_id):
+                raise ConcurrencyError(
+                    f"instance {event.instance_id!r} ends with event {self._last_id(event.instance_id)!r}, "
+                    f"not {expected_last_id!r}; read it again, then append"
+                )
             if event.id in self._by_id:
                 raise DuplicateEventError(event.id)
             self._add(event)
+            if outbox is not None:
+                self._change_outbox(outbox)
 
     def append_many(self, events: Iterable[PersistedEvent]) -> int:
         batch = list(events)
@@ -148,12 +165,43 @@ class InMemoryEventStore:
                 self._add(event)
         return len(batch)
 
+    def change_outbox(self, change: OutboxChange) -> None:
+        check_writable_outbox(change)
+        with self._lock:
+            self._change_outbox(change)
+
+    def get_outbox(self, component_name: str | None = None) -> Sequence[StoredWork]:
+        with self._lock:
+            kept = list(self._outbox.values())
+        found = [work for work in kept if component_name is None or work.component_name == component_name]
+        return sorted(found, key=lambda work: (work.position, work.id))
+
     def _add(self, event: PersistedEvent) -> None:
-        event_id = event.id
+        # Spelled out for speed: all that the runtime does in memory passes here.
+        event_id, instance_id, at = event.id, event.instance_id, event.persisted_at
         self._by_id[event_id] = event
         self._seq[event_id] = len(self._by_id)
-        self._insert(self._ordered, event)
-        self._insert(self._by_instance[event.instance_id], event)
+        ordered = self._ordered
+        if ordered and ordered[-1].persisted_at > at:
+            insort(ordered, event, key=self._key)
+        else:
+            ordered.append(event)
+        stream = self._by_instance.get(instance_id)
+        if stream is None:
+            self._by_instance[instance_id] = [event]
+            if event.state_before == "":
+                self._chained.add(instance_id)
+        else:
+            last = stream[-1]
+            if last.persisted_at > at:
+                insort(stream, event, key=self._key)
+                self._chained.discard(instance_id)
+            else:
+                if last.state_after != event.state_before:
+                    self._chained.discard(instance_id)
+                elif last.persisted_at < at and instance_id not in self._chained and _ends_alone(stream):
+                    self._chained.add(instance_id)
+                stream.append(event)
         if event.caused_by:
             for cause in dict.fromkeys(event.caused_by):
                 effects = self._effects.setdefault(cause, event_id)
@@ -162,25 +210,42 @@ class InMemoryEventStore:
                 elif effects != event_id:
                     self._effects[cause] = [effects, event_id]
         if self._summaries:
-            self._summaries.pop(event.instance_id, None)
+            self._summaries.pop(instance_id, None)
 
-    def _insert(self, events: list[PersistedEvent], event: PersistedEvent) -> None:
-        if events and events[-1].persisted_at > event.persisted_at:
-            insort(events, event, key=self._key)
-        else:
-            events.append(event)
+    def _last_id(self, instance_id: str) -> str:
+        """Id of the last event of the stream; '' where there is none."""
+        stream = self._by_instance.get(instance_id)
+        if stream is None:
+            return ""
+        if instance_id in self._chained or _ends_alone(stream):
+            return stream[-1].id
+        return self._summary(instance_id).last_event_id
 
-    def _check_last(self, instance_id: str, expected: str) -> None:
-        last = self._summary(instance_id).last_event_id if instance_id in self._by_instance else ""
-        if last != expected:
-            raise ConcurrencyError(
-                f"instance {instance_id!r} ends with event {last!r}, not {expected!r}; read it again, then append"
-            )
+    def _change_outbox(self, change: OutboxChange) -> None:
+        for work_id in change.remove:
+            self._outbox.pop(work_id, None)
+        for work in change.add:
+            self._outbox[work.id] = work
 
     # One stream, one event
 
     def get_events_for_instance(self, instance_id: str) -> Sequence[PersistedEvent]:
         return self._read(order_stream(self._stamped(self._instance(instance_id))))
+
+    def get_streams(
+        self, instance_ids: Iterable[str], *, event_types: Sequence[str] = (), start: EpochMs | None = None
+    ) -> Mapping[str, Sequence[PersistedEvent]]:
+        streams: dict[str, Sequence[PersistedEvent]] = {}
+        for instance_id in dict.fromkeys(instance_ids):
+            events = [
+                event
+                for event in self._instance(instance_id)
+                if (not event_types or event.event_type in event_types)
+                and (start is None or event.persisted_at >= start)
+            ]
+            if events:
+                streams[instance_id] = self._read(order_stream(self._stamped(events)))
+        return streams
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
         stream = self.get_events_for_instance(instance_id)
@@ -467,7 +532,7 @@ class InMemoryEventStore:
         if known is None:
             events = self._by_instance[instance_id]
             last = events[-1]
-            if len(events) > 1 and events[-2].persisted_at == last.persisted_at:  # only ties need the stream's order
+            if instance_id not in self._chained and not _ends_alone(events):  # only ties need the stream's order
                 last = order_stream(self._stamped(events))[-1]
             known = self._summaries[instance_id] = InstanceSummary(
                 instance_id=instance_id,
@@ -594,6 +659,11 @@ class InMemoryDefinitionStore:
     def get_all_definitions(self) -> Sequence[StoredDefinition]:
         with self._lock:
             return list(self._definitions.values())
+
+
+def _ends_alone(stream: Sequence[PersistedEvent]) -> bool:
+    """Whether the last moment has one event only."""
+    return len(stream) < 2 or stream[-2].persisted_at != stream[-1].persisted_at
 
 
 def _persisted_at(event: PersistedEvent) -> int:

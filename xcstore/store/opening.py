@@ -17,7 +17,7 @@ from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_events import SqlEventStore
 from xcstore.store.sql_layout import SqlLayout, detect_layout
 from xcstore.store.sql_snapshots import SqlDefinitionStore, SqlSnapshotStore
-from xcstore.store.sql_tables import create_schema
+from xcstore.store.sql_tables import add_what_is_missing, create_schema
 from xcstore.store.sqlite import SqliteDatabase
 
 __all__ = ["open_stores", "sqlite_file"]
@@ -104,9 +104,17 @@ def _layout(database: SqlDatabase) -> SqlLayout:
         if is_empty(connection):
             create_schema(connection)
 
+    def complete(connection: sa.Connection) -> None:
+        database.lock(connection, "schema")
+        add_what_is_missing(connection)
+
     if not database.read_only and database.read(is_empty):
         database.write(create)
-    return database.read(detect)
+    layout = database.read(detect)
+    if not database.read_only and layout.is_ours and not layout.has_outbox:
+        database.write(complete)
+        layout = database.read(detect)
+    return layout
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import quote
@@ -18,6 +18,7 @@ import psycopg
 import psycopg_pool
 import sqlalchemy as sa
 from psycopg import errors as pg
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as dollar_dialect
@@ -32,9 +33,10 @@ from xcstore.errors import (
     StoreUnavailableError,
 )
 from xcstore.store import sql_tables
-from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase
+from xcstore.store.postgresql_bulk import add_many, array_text
+from xcstore.store.sql_database import EventRow, ExtraRow, MovedOnError, SqlDatabase, WorkRows
 from xcstore.store.sql_layout import AnySelect
-from xcstore.store.sql_tables import EVENT_COLUMNS, upsert_snapshots
+from xcstore.store.sql_tables import upsert_snapshots
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,10 +50,8 @@ _IDLE_SECONDS: Final = 30
 _CONNECTIONS: Final = 20
 _CHECK_SECONDS: Final = 1
 _LOCK_MS: Final = 5_000
-_IMPORT: Final = 20_000
+_IMPORT: Final = 5_000
 """Events in a batch of `append_many` that more may follow."""
-_COPY_BYTES: Final = 1 << 18
-_COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class PostgresDatabase(SqlDatabase):
@@ -69,7 +69,13 @@ class PostgresDatabase(SqlDatabase):
             if ("password" in name or "secret" in name) and str(value) not in self.identity
         )
         self._conninfo: Final = make_conninfo(
-            "", **{"application_name": "xcstore", "connect_timeout": _CONNECT_SECONDS, **parameters}
+            "",
+            **{
+                "application_name": "xcstore",
+                "connect_timeout": _CONNECT_SECONDS,
+                **parameters,
+                "client_encoding": "UTF8",
+            },
         )
         # The pool says only that nothing came in time; a first connection of our own says why.
         with self._translated(), psycopg.connect(self._conninfo):
@@ -196,39 +202,36 @@ class PostgresDatabase(SqlDatabase):
 
     # Writing
 
-    def lock_instance(self, connection: sa.Connection, instance_id: str) -> None:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(instance_id, 0))))
+    def lock(self, connection: sa.Connection, name: str) -> None:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
 
-    def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
-        self._add_event(_driver(connection), row, extra)
+    def add_event(self, connection: sa.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
+        parameters = _append_parameters(row, extra, works, None)
+        _driver(connection).execute(b"SELECT fsm_append(" + b", ".join([b"%s"] * len(parameters)) + b")", parameters)
 
-    def add_event_alone(self, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
-        """One way to the server and back: a statement outside of a transaction is one."""
+    def add_event_alone(self, row: EventRow, extra: ExtraRow, works: WorkRows, expected_last_id: str | None) -> None:
+        """One way to the server and back: a statement outside of a transaction is one.
+
+        Straight by libpq, as a cursor takes longer than the server: it would send, wait and read in turns.
+        """
         self._check_writable()
-        with self._translated(), self._pool.connection() as driver:
-            driver.autocommit = True
+        parameters = _append_parameters(row, extra, works, expected_last_id)
+        given: Any = [None if value is None else value.encode() for value in parameters]  # its types know no NULL
+        with self._translated():
+            driver = self._pool.getconn()
             try:
                 with self._cancellable(lambda: driver.cancel_safe(timeout=_CONNECT_SECONDS)):
-                    self._add_event(driver, row, extra)
+                    _check_result(driver, driver.append(given))
             finally:
-                if not driver.closed:
-                    driver.autocommit = False
-
-    def _add_event(
-        self, driver: psycopg.Connection[Any], row: Mapping[str, object], extra: Mapping[str, object]
-    ) -> None:
-        try:
-            driver.execute(_ADD_EVENT, {**row, **extra}, prepare=True)
-        except psycopg.Error as error:  # not wrapped on this road
-            raise _wrapped(error, str(_ADD_EVENT)) from error
+                self._pool.putconn(driver)
 
     def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:
-        # The trigger would look for each of the extra rows.
-        connection.execute(sa.select(sa.func.set_config("xcstore.extra", "written", True)))
         if len(rows) >= _IMPORT:
             self._lock_imports(connection)
-        self._copy(connection, "COPY fsm_event_extra (event_id, original, definition_hash) FROM STDIN", extras)
-        self._copy(connection, f"COPY fsm_events ({', '.join(EVENT_COLUMNS)}) FROM STDIN", rows)
+        try:
+            add_many(_driver(connection), rows, extras)
+        except psycopg.Error as error:  # not wrapped on this road
+            raise _wrapped(error, "COPY") from error
 
     def _lock_imports(self, connection: sa.Connection) -> None:
         """Let one import in at a time, for as long as it takes.
@@ -240,23 +243,6 @@ class PostgresDatabase(SqlDatabase):
             sa.select(*(sa.func.set_config(f"{name}_timeout", "0", True) for name in ("lock", "statement")))
         )
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("xcstore import", 1))))
-
-    def _copy(self, connection: sa.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        try:
-            with _driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
-                lines: list[str] = []
-                size = 0
-                for row in rows:
-                    line = "\t".join([_copy_text(value) for value in row])
-                    lines.append(line)
-                    size += len(line)
-                    if size > _COPY_BYTES:
-                        copy.write("\n".join(lines) + "\n")
-                        lines, size = [], 0
-                if lines:
-                    copy.write("\n".join(lines) + "\n")
-        except psycopg.Error as error:  # not wrapped on this road
-            raise _wrapped(error, statement) from error
 
     def save_snapshots(self, connection: sa.Connection, rows: Sequence[Mapping[str, object]]) -> None:
         connection.execute(upsert_snapshots(postgresql_insert(sql_tables.snapshots)), rows)
@@ -301,9 +287,22 @@ class PostgresDatabase(SqlDatabase):
 
 
 class _Connection(psycopg.Connection[Any]):
-    """Knows when it was last seen alive."""
+    """Knows when it was last seen alive, and whether it has the statement of `append` ready."""
 
     seen_at = 0.0
+    knows_append = False
+
+    def append(self, parameters: Any) -> pq.abc.PGresult:
+        """Run the statement, made ready once, and again where it was forgotten, as when a transaction is undone."""
+        if self.knows_append:
+            result = self.pgconn.exec_prepared(_PREPARED, parameters)
+            if result.error_field(pq.DiagnosticField.SQLSTATE) != _NOT_PREPARED:
+                return result
+        made = self.pgconn.prepare(_PREPARED, _APPEND)
+        if made.status != pq.ExecStatus.COMMAND_OK:
+            return made
+        self.knows_append = True
+        return self.pgconn.exec_prepared(_PREPARED, parameters)
 
     def check(self) -> None:
         """Ask the server for nothing, unless it answered within the last second."""
@@ -313,20 +312,41 @@ class _Connection(psycopg.Connection[Any]):
             self.seen_at = now
 
 
-def _add_event_text() -> bytes:
-    """One statement for an event and what is kept beside it, made once: making it takes longer than running it."""
-    beside = sa.insert(sql_tables.event_extra).values(
-        {name: sa.bindparam(name) for name in ("event_id", "original", "definition_hash")}
-    )
-    row = {name: sa.bindparam(name, type_=sql_tables.events.c[name].type) for name in EVENT_COLUMNS}
-    payload = sa.cast(sa.bindparam("event_payload", type_=sa.Text), sql_tables.events.c.event_payload.type)
-    statement = sa.insert(sql_tables.events).values({**row, "event_payload": payload})
-    statement = statement.add_cte(beside.returning(sql_tables.event_extra.c.seq).cte("beside"))
-    return str(statement.compile(dialect=_DIALECT)).encode()
-
-
 _DIALECT: Final = cast(Any, psycopg_dialect)()
-_ADD_EVENT: Final = _add_event_text()
+_APPEND: Final = b"SELECT fsm_append(" + b", ".join(b"$%d" % number for number in range(1, 21)) + b")"
+
+_PREPARED: Final = b"xcstore_append"
+_NOT_PREPARED: Final = b"26000"
+
+
+def _append_parameters(
+    row: EventRow, extra: ExtraRow, works: WorkRows, expected_last_id: str | None
+) -> list[str | None]:
+    """What the function `fsm_append` takes, as text."""
+    lists: list[str | None] = [array_text(column) for column in zip(*works, strict=True)]
+    return [
+        *row[:8],
+        str(row[8]),
+        array_text(row[9]),
+        array_text(row[10]),
+        *row[11:],
+        *extra[1:],
+        expected_last_id,
+        *(lists or (None,) * 4),
+    ]
+
+
+def _check_result(driver: psycopg.Connection[Any], result: pq.abc.PGresult) -> None:
+    if result.status == pq.ExecStatus.TUPLES_OK:
+        return
+    error = pg.error_from_result(result)
+    if error.sqlstate == "XC001":
+        raise MovedOnError(error.diag.message_detail or "")
+    if error.sqlstate == "XC002":
+        raise MovedOnError(None)
+    if driver.pgconn.status != pq.ConnStatus.OK:
+        raise psycopg.OperationalError(str(error))
+    raise _wrapped(error, _APPEND.decode()) from error
 
 
 def _wrapped(error: psycopg.Error, statement: str) -> BaseException:
@@ -378,23 +398,6 @@ def _identity(parameters: Mapping[str, Any]) -> str:
     if "/" in host:  # a Unix socket
         return f"postgresql://{user}{port}/{database}?host={host}"
     return f"postgresql://{user}{f'[{host}]' if ':' in host else host}{port}/{database}"
-
-
-def _copy_text(value: Any) -> str:
-    """A value in the text form of COPY."""
-    if isinstance(value, str):
-        # Most texts have nothing to escape; a look for each character is faster than a translation.
-        if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
-            return value.translate(_COPY_ESCAPES)
-        return value
-    if value is None:
-        return "\\N"
-    if not isinstance(value, list):
-        return str(value)
-    if not value:
-        return "{}"
-    quoted = ",".join(['"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in value])
-    return ("{" + quoted + "}").translate(_COPY_ESCAPES)
 
 
 def _as_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:

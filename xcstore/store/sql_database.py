@@ -17,7 +17,7 @@ from xcstore.store.sql_layout import AnySelect
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["EventRow", "ExtraRow", "SqlDatabase", "running_for"]
+__all__ = ["EventRow", "ExtraRow", "MovedOnError", "SqlDatabase", "WorkRows", "running_for"]
 
 T = TypeVar("T")
 
@@ -25,8 +25,18 @@ EventRow = tuple[Any, ...]
 """Values of `sql_tables.EVENT_COLUMNS`, lists as lists."""
 ExtraRow = tuple[str, str | None, str | None]
 """Event id, original, definition hash."""
+WorkRows = Sequence[tuple[str, str | None, int | None, str | None]]
+"""Columns of `fsm_outbox` to put, in the order of ids; document None: to remove."""
 
 _owner: ContextVar[Hashable] = ContextVar("xcstore_query_owner", default=None)
+
+
+class MovedOnError(Exception):
+    """Between a database and `sql_writing`: the stream ends with `last`; None: its events must be ordered to know."""
+
+    def __init__(self, last: str | None) -> None:
+        super().__init__(last)
+        self.last = last
 
 
 @contextmanager
@@ -73,16 +83,22 @@ class SqlDatabase(ABC):
         """
 
     @abstractmethod
-    def lock_instance(self, connection: sa.Connection, instance_id: str) -> None:
-        """Let no other writer that checks the last event of this instance pass until the transaction ends."""
+    def lock(self, connection: sa.Connection, name: str) -> None:
+        """Let no other writer that locks this name pass until the transaction ends."""
 
     @abstractmethod
-    def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
-        """Insert one event (columns of the documented table) and what is kept beside it."""
+    def add_event(self, connection: sa.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
+        """Insert one event, all that is kept beside it, and the change of the outbox that comes with it."""
 
-    def add_event_alone(self, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
-        """`add_event` in a transaction of its own; errors as `write`."""
-        self.write(lambda connection: self.add_event(connection, row, extra))
+    @abstractmethod
+    def add_event_alone(self, row: EventRow, extra: ExtraRow, works: WorkRows, expected_last_id: str | None) -> None:
+        """`add_event` in a transaction of its own; errors as `write`.
+
+        Raises
+        ------
+        MovedOnError
+            The stream does not end with `expected_last_id`, or only its events tell what it ends with.
+        """
 
     @abstractmethod
     def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,16 @@ import sqlalchemy as sa
 from xcstore.errors import NotFoundError, ReadOnlyStoreError, StoreTimeoutError, UnknownEventError
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
-from xcstore.store import filtering, sql_arrow, sql_causes, sql_instances, sql_rollups, sql_search, sql_writing
+from xcstore.store import (
+    filtering,
+    sql_arrow,
+    sql_causes,
+    sql_instances,
+    sql_outbox,
+    sql_rollups,
+    sql_search,
+    sql_writing,
+)
 from xcstore.store.base import (
     Count,
     CountBy,
@@ -23,11 +33,13 @@ from xcstore.store.base import (
     InstanceQuery,
     InstanceSummary,
     Layout,
+    OutboxChange,
     Page,
     StateCount,
+    StoredWork,
     Trace,
 )
-from xcstore.store.codec import NO_REDACTION, Redaction
+from xcstore.store.codec import NO_REDACTION, Redaction, check_writable_outbox
 from xcstore.store.sql_counts import Counts, count_events, sorted_counts
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_layout import AnyRow, AnySelect, SqlLayout
@@ -40,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["SqlEventStore", "refuse_foreign"]
 
 _BATCH: Final = 1_000
+_STREAMS: Final = 500
+"""Instances whose streams are asked for at a time."""
 
 
 class SqlEventStore:
@@ -81,6 +95,10 @@ class SqlEventStore:
     def read_only(self) -> bool:
         return self._database.read_only or not self._layout.is_ours
 
+    @property
+    def keeps_outbox(self) -> bool:
+        return self._layout.is_ours
+
     def connect(self) -> None:
         """Look whether the database answers; stores are connected from the start."""
         self._database.read(lambda connection: connection.execute(sa.select(1)).scalar())
@@ -94,19 +112,43 @@ class SqlEventStore:
 
     # Writing
 
-    def append(self, event: PersistedEvent, *, expected_last_id: str | None = None) -> None:
+    def append(
+        self, event: PersistedEvent, *, expected_last_id: str | None = None, outbox: OutboxChange | None = None
+    ) -> None:
         refuse_foreign(self._database, self._layout)
-        sql_writing.append(self._database, self._layout, event, expected_last_id)
+        sql_writing.append(self._database, self._layout, event, expected_last_id, outbox)
 
     def append_many(self, events: Iterable[PersistedEvent]) -> int:
         refuse_foreign(self._database, self._layout)
         return sql_writing.append_many(self._database, events)
+
+    def change_outbox(self, change: OutboxChange) -> None:
+        refuse_foreign(self._database, self._layout)
+        check_writable_outbox(change)
+        works = sql_outbox.work_rows(change)
+        self._database.write(lambda connection: sql_outbox.change_outbox(connection, works))
+
+    def get_outbox(self, component_name: str | None = None) -> Sequence[StoredWork]:
+        return self._database.read(lambda connection: sql_outbox.read_outbox(connection, self._layout, component_name))
 
     # One stream, one event
 
     def get_events_for_instance(self, instance_id: str) -> Sequence[PersistedEvent]:
         wanted = self._layout.among("instance_id", [instance_id])
         return order_stream(self._select(select_events(self._layout).where(wanted)))
+
+    def get_streams(
+        self, instance_ids: Iterable[str], *, event_types: Sequence[str] = (), start: EpochMs | None = None
+    ) -> Mapping[str, Sequence[PersistedEvent]]:
+        query = EventQuery(event_types=tuple(event_types), start=start)
+        known = self._layout.ids(dict.fromkeys(instance_ids))
+        streams: dict[str, list[PersistedEvent]] = {instance_id: [] for instance_id in known}
+        for first in range(0, len(known), _STREAMS):
+            read = partial(self._stream_rows, known[first : first + _STREAMS], query)
+            for event in self._events(self._database.read(read)):
+                if event.instance_id in streams:  # a column of others may find '7' where '07' was asked for
+                    streams[event.instance_id].append(event)
+        return {instance_id: order_stream(stream) for instance_id, stream in streams.items() if stream}
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
         stream = self.get_events_for_instance(instance_id)
@@ -280,17 +322,34 @@ class SqlEventStore:
 
     def _select(self, select: AnySelect) -> list[PersistedEvent]:
         rows = self._database.read(lambda connection: connection.execute(select).all())
-        return [self._layout.event(row._mapping, self._redact) for row in rows]
+        return self._events(rows)
+
+    def _events(self, rows: Sequence[AnyRow]) -> list[PersistedEvent]:
+        if not rows:
+            return []
+        # The codec asks for each column several times, which a plain dict answers many times faster than a Row does.
+        names = rows[0]._fields
+        return [self._layout.event(dict(zip(names, row, strict=True)), self._redact) for row in rows]
+
+    def _stream_rows(
+        self, instance_ids: Sequence[str], query: EventQuery, connection: sa.Connection
+    ) -> Sequence[AnyRow]:
+        """Events of these instances that `query` asks for, in no order.
+
+        By the index on the instance: an order and a limit would make PostgreSQL walk along the time, past the events
+        of all other instances, and SQLite sort them all for each page.
+        """
+        wanted = self._layout.columns["instance_id"].in_(instance_ids)
+        select = select_events(self._layout).where(wanted, *conditions(self._layout, query))
+        return connection.execute(select).all()
 
     def _by_id(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, PersistedEvent]:
-        found = {}
+        found: dict[str, PersistedEvent] = {}
         known = self._layout.ids(ids)
         for start in range(0, len(known), _BATCH):
             chunk = known[start : start + _BATCH]
             select = select_events(self._layout).where(self._layout.columns["id"].in_(chunk))
-            for row in connection.execute(select):
-                event = self._layout.event(row._mapping, self._redact)
-                found[event.id] = event
+            found.update((event.id, event) for event in self._events(connection.execute(select).all()))
         return {event_id: found[event_id] for event_id in ids if event_id in found}
 
     def _page(
@@ -319,7 +378,7 @@ class SqlEventStore:
             return rows
 
         rows = self._database.read(work)
-        events = [self._layout.event(row._mapping, self._redact) for row in rows[:limit]]
+        events = self._events(rows[:limit])
         return events, self._place(events[-1]) if len(rows) > limit else None
 
     def _is_rolled_up(self, query: EventQuery) -> bool:

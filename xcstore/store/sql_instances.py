@@ -108,6 +108,11 @@ def count_states(
 
 def last_event_id(connection: sa.Connection, layout: SqlLayout, instance_id: str) -> str:
     """Id of the last event of the stream; '' where there is none."""
+    if _is_projected(layout):
+        c = instances.c
+        known = connection.execute(sa.select(c.last_event_id, c.settled).where(c.instance_id == instance_id)).first()
+        if known is None or known.settled:
+            return known.last_event_id if known else ""
     events = order_stream(_light_streams(connection, layout, [instance_id]).get(instance_id, ()))
     return events[-1].id if events else ""
 

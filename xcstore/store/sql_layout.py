@@ -21,7 +21,7 @@ from xcstore.store import codec, sql_tables
 from xcstore.store.base import Layout
 from xcstore.store.codec import Redaction
 
-__all__ = ["AnyRow", "AnySelect", "SqlLayout", "detect_layout", "int64"]
+__all__ = ["AnyRow", "AnySelect", "SqlLayout", "detect_layout", "int64", "is_storable"]
 
 AnySelect = sa.Select[*tuple[Any, ...]]
 AnyRow = sa.Row[*tuple[Any, ...]]
@@ -29,6 +29,8 @@ AnyRow = sa.Row[*tuple[Any, ...]]
 _DOCUMENTED: Final = {"state_before": "state_before", "state_after": "state_after"}
 _SHIPPED: Final = {"state_before": "from_state", "state_after": "to_state"}
 _NEEDED: Final = ("id", "instance_id", "machine_name", "event_type", "persisted_at")
+_UNREAD: Final = "created_at"
+"""A column of each event that nothing asks for: its time would be made into an object for every row."""
 _LONG_NUMBER: Final = re.compile(r"\d{17}")
 _ALIASES: Final = ("seq", "original", "definition_hash")
 
@@ -46,6 +48,8 @@ class SqlLayout:
     nullable: frozenset[str]
     """Model names of those that may be NULL."""
     uuid_ids: bool
+    has_outbox: bool = False
+    """Stores of ours that an earlier version made have none until they are opened for writing."""
 
     @property
     def is_ours(self) -> bool:
@@ -95,7 +99,7 @@ class SqlLayout:
 
     def event_columns(self) -> list[sa.ColumnElement[Any]]:
         """What `event` needs."""
-        columns = _readable(self.events)
+        columns = [column for column in _readable(self.events) if column.name != _UNREAD]
         if self.is_ours:
             columns += [sql_tables.event_extra.c[name] for name in _ALIASES]
         return columns
@@ -166,6 +170,7 @@ def detect_layout(connection: sa.Connection, identity: str) -> SqlLayout:
         columns=columns,
         nullable=frozenset(name for name, column in columns.items() if by_name[column.name]["nullable"]),
         uuid_ids=isinstance(by_name["id"]["type"], sa.Uuid),
+        has_outbox=is_ours and sql_tables.outbox.name in tables,
     )
 
 
@@ -200,8 +205,18 @@ def _table(name: str, described: Iterable[Mapping[str, object]]) -> sa.TableClau
 
 
 def _readable(table: sa.TableClause) -> list[sa.ColumnElement[Any]]:
-    """The columns, JSON as text: parsed by the driver, a text within could not be told from JSON text."""
-    return [sa.cast(c, sa.Text).label(c.name) if isinstance(c.type, sa.JSON) else c for c in table.c]
+    """The columns, JSON as text: parsed by the driver, a text within could not be told from JSON text.
+
+    Arrays as the driver gives them, which SQLAlchemy would copy one value at a time.
+    """
+    return [
+        sa.cast(c, sa.Text).label(c.name)
+        if isinstance(c.type, sa.JSON)
+        else sa.type_coerce(c, sa.types.NullType()).label(c.name)
+        if isinstance(c.type, sa.ARRAY)
+        else c
+        for c in table.c
+    ]
 
 
 def _without_rewritten_payload(row: Mapping[str, object], payload: str, original: str) -> Mapping[str, object]:

@@ -9,6 +9,7 @@ fsm_event_causes      one row per recorded cause, which makes a trace an index w
 fsm_snapshot_history  whole snapshot documents, the last few of each instance
 fsm_definitions       component documents by hash
 fsm_instances         one row per instance, as its events tell it
+fsm_outbox            what runtimes have still to do
 fsm_event_counts      SQLite: events per hour, names, type and states
 
 Every event of an hour updates the same few rows of fsm_event_counts. SQLite has one writer at a time, so that costs it
@@ -27,6 +28,7 @@ __all__ = [
     "EVENT_COLUMNS",
     "HOUR_MS",
     "SCHEMA_VERSION",
+    "add_what_is_missing",
     "create_schema",
     "definitions",
     "event_causes",
@@ -35,6 +37,7 @@ __all__ = [
     "events",
     "instances",
     "meta",
+    "outbox",
     "snapshot_history",
     "snapshots",
     "upsert_snapshots",
@@ -141,6 +144,16 @@ definitions: Final = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
+outbox: Final = sa.Table(
+    "fsm_outbox",
+    _metadata,
+    sa.Column("id", sa.String(50), primary_key=True, nullable=False),
+    sa.Column("component_name", sa.String(100), nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 instances: Final = sa.Table(
     "fsm_instances",
     _metadata,
@@ -193,10 +206,23 @@ def create_schema(connection: sa.Connection) -> None:
         _sqlite_metadata.create_all(connection, checkfirst=False)
         statements: tuple[str, ...] = _SQLITE_TRIGGERS
     else:
-        statements = _POSTGRESQL_TRIGGERS
+        statements = (*_POSTGRESQL_TRIGGERS, *_POSTGRESQL_APPEND)
     for statement in statements:
         connection.exec_driver_sql(statement)
     connection.execute(meta.insert(), {"schema_version": SCHEMA_VERSION})
+
+
+def add_what_is_missing(connection: sa.Connection) -> None:
+    """Give a store of ours that an earlier version made what has come since. That is only ever added to, so the
+    version stays: earlier ones go on reading and writing."""
+    outbox.create(connection, checkfirst=True)
+    if connection.dialect.name == "sqlite":
+        # It took states to chain that did not, after a moment whose order it could not tell.
+        statements: tuple[str, ...] = ("DROP TRIGGER fsm_events_added", _SQLITE_TRIGGERS[0])
+    else:
+        statements = _POSTGRESQL_APPEND
+    for statement in statements:
+        connection.exec_driver_sql(statement)
 
 
 def upsert_snapshots(insert: Any) -> sa.Insert:
@@ -250,7 +276,7 @@ WHEN NOT EXISTS (SELECT 1 FROM fsm_event_extra WHERE event_id = new.id) BEGIN
       last_event_id = new.id,
       last_event_type = new.event_type,
       last_seq = (SELECT seq FROM fsm_event_extra WHERE event_id = new.id),
-      chained = CASE WHEN new.persisted_at > updated_at THEN state = new.state_before ELSE chained END,
+      chained = CASE WHEN new.persisted_at > updated_at THEN settled AND state = new.state_before ELSE chained END,
       settled = CASE WHEN new.persisted_at > updated_at THEN 1
                      ELSE settled AND chained AND state = new.state_before END,
       moment_size = CASE WHEN new.persisted_at > updated_at THEN 1 ELSE moment_size + 1 END,
@@ -302,10 +328,8 @@ DECLARE
   known fsm_instances;
   changed boolean := false;
 BEGIN
-  IF current_setting('xcstore.extra', true) IS DISTINCT FROM 'written' THEN
-    INSERT INTO fsm_event_extra (event_id)
-      SELECT id FROM added WHERE (SELECT seq FROM fsm_event_extra x WHERE x.event_id = added.id) IS NULL;
-  END IF;
+  INSERT INTO fsm_event_extra (event_id)
+    SELECT id FROM added WHERE (SELECT seq FROM fsm_event_extra x WHERE x.event_id = added.id) IS NULL;
   INSERT INTO fsm_event_causes (cause_id, event_id)
     SELECT DISTINCT cause, id FROM added CROSS JOIN LATERAL unnest(added.caused_by) AS cause WHERE cause IS NOT NULL;
 
@@ -378,12 +402,93 @@ BEGIN
   RETURN NULL;
 END $$""",
     """
-CREATE TRIGGER fsm_events_added AFTER INSERT ON fsm_events
-  REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION fsm_events_added()""",
-    """
 CREATE TRIGGER fsm_events_deleted AFTER DELETE ON fsm_events
   REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION fsm_events_deleted()""",
     # Also while a backup is restored with triggers switched off.
-    "ALTER TABLE fsm_events ENABLE ALWAYS TRIGGER fsm_events_added",
     "ALTER TABLE fsm_events ENABLE ALWAYS TRIGGER fsm_events_deleted",
+)
+
+# What the trigger does for others, our own writers do themselves: for one event here, in one way to the server, and for
+# many in `postgresql_bulk`. The trigger stays away in a transaction that says so. Said for the transaction only, as a
+# pool between us and the server may give others the same session.
+# The instance comes first: whoever waits, waits there, before anything is written; and numbers are drawn only by who
+# is let in, so that within an instance they follow the order in which events came.
+_POSTGRESQL_APPEND: Final = (
+    """
+CREATE OR REPLACE FUNCTION fsm_append(
+  new_id varchar, new_instance varchar, new_machine varchar, new_component varchar, new_type varchar, payload text,
+  old_state varchar, new_state varchar, at bigint, new_causes varchar[], new_caused varchar[],
+  source_component varchar, target_component varchar, original text, definition_hash varchar,
+  expected varchar, work_ids varchar[], work_components varchar[], work_positions bigint[], work_documents text[]
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  new_seq bigint;
+  last varchar;
+  is_settled boolean;
+BEGIN
+  PERFORM set_config('xcstore.writer', 'ours', true);
+  LOOP
+    UPDATE fsm_instances SET
+        component_name = new_component, machine_name = new_machine, state = new_state, updated_at = at,
+        event_count = event_count + 1, last_event_id = new_id, last_event_type = new_type,
+        last_seq = nextval('fsm_event_extra_seq_seq'),
+        chained = CASE WHEN at > updated_at THEN settled AND state = old_state ELSE chained END,
+        settled = at > updated_at OR (settled AND chained AND state = old_state),
+        moment_size = CASE WHEN at > updated_at THEN 1 ELSE moment_size + 1 END
+      WHERE instance_id = new_instance AND at >= updated_at
+        AND (expected IS NULL OR (settled AND last_event_id = expected))
+      RETURNING last_seq INTO new_seq;
+    EXIT WHEN FOUND;
+    SELECT last_event_id, settled INTO last, is_settled FROM fsm_instances WHERE instance_id = new_instance;
+    IF NOT FOUND THEN
+      IF expected <> '' THEN
+        RAISE SQLSTATE 'XC001' USING MESSAGE = 'moved on', DETAIL = '';
+      END IF;
+      INSERT INTO fsm_instances
+        VALUES (new_instance, new_component, new_machine, new_state, at, at, 1, new_id, new_type,
+                nextval('fsm_event_extra_seq_seq'), 1, old_state = '', true)
+        ON CONFLICT DO NOTHING RETURNING last_seq INTO new_seq;
+      EXIT WHEN FOUND;
+      CONTINUE;  -- another writer was first, and is done now
+    ELSIF NOT is_settled AND expected IS NOT NULL THEN
+      RAISE SQLSTATE 'XC002' USING MESSAGE = 'not settled';
+    ELSIF last <> expected THEN
+      RAISE SQLSTATE 'XC001' USING MESSAGE = 'moved on', DETAIL = last;
+    END IF;
+    UPDATE fsm_instances SET
+        event_count = event_count + 1, created_at = least(created_at, at), chained = false, settled = moment_size = 1
+      WHERE instance_id = new_instance AND at < updated_at
+        AND (expected IS NULL OR (settled AND last_event_id = expected));
+    IF FOUND THEN
+      new_seq := nextval('fsm_event_extra_seq_seq');
+      EXIT;
+    END IF;
+  END LOOP;
+  INSERT INTO fsm_event_extra VALUES (new_seq, new_id, original, definition_hash);
+  INSERT INTO fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload, state_before,
+                          state_after, persisted_at, caused_by, caused, source_component_name, target_component_name)
+    VALUES (new_id, new_instance, new_machine, new_component, new_type, payload::jsonb, old_state, new_state, at,
+            new_causes, new_caused, source_component, target_component);
+  IF cardinality(new_causes) = 1 THEN
+    INSERT INTO fsm_event_causes VALUES (new_causes[1], new_id);
+  ELSIF cardinality(new_causes) > 1 THEN
+    INSERT INTO fsm_event_causes SELECT DISTINCT cause, new_id FROM unnest(new_causes) AS cause;
+  END IF;
+  FOR i IN 1 .. coalesce(cardinality(work_ids), 0) LOOP
+    IF work_documents[i] IS NULL THEN
+      DELETE FROM fsm_outbox WHERE id = work_ids[i];
+    ELSE
+      INSERT INTO fsm_outbox (id, component_name, position, document)
+        VALUES (work_ids[i], work_components[i], work_positions[i], work_documents[i])
+        ON CONFLICT (id) DO UPDATE SET component_name = excluded.component_name, position = excluded.position,
+          document = excluded.document;
+    END IF;
+  END LOOP;
+END $$""",
+    "DROP TRIGGER IF EXISTS fsm_events_added ON fsm_events",
+    """
+CREATE TRIGGER fsm_events_added AFTER INSERT ON fsm_events
+  REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+  WHEN (current_setting('xcstore.writer', true) IS DISTINCT FROM 'ours') EXECUTE FUNCTION fsm_events_added()""",
+    "ALTER TABLE fsm_events ENABLE ALWAYS TRIGGER fsm_events_added",
 )

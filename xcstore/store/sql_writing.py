@@ -10,37 +10,57 @@ import sqlalchemy as sa
 
 from xcstore.errors import ConcurrencyError, DuplicateEventError
 from xcstore.model.history import PersistedEvent
-from xcstore.store.codec import check_writable, event_extra_text, event_to_documented_row
-from xcstore.store.sql_database import SqlDatabase
+from xcstore.store.base import OutboxChange
+from xcstore.store.codec import check_writable, check_writable_outbox, event_extra_text, event_to_documented_row
+from xcstore.store.sql_database import MovedOnError, SqlDatabase
 from xcstore.store.sql_instances import last_event_id
-from xcstore.store.sql_layout import SqlLayout
-from xcstore.store.sql_tables import event_extra, events
+from xcstore.store.sql_layout import SqlLayout, is_storable
+from xcstore.store.sql_outbox import work_rows
+from xcstore.store.sql_tables import event_extra, events, instances
 
 __all__ = ["append", "append_many"]
 
-_BATCH: Final = 20_000
+_BATCH: Final = 5_000
 
 
-def append(database: SqlDatabase, layout: SqlLayout, event: PersistedEvent, expected_last_id: str | None) -> None:
+def append(
+    database: SqlDatabase,
+    layout: SqlLayout,
+    event: PersistedEvent,
+    expected_last_id: str | None,
+    outbox: OutboxChange | None,
+) -> None:
     check_writable(event)
-    row = event_to_documented_row(event)
-    extra = {"event_id": event.id, "original": event_extra_text(event), "definition_hash": event.definition_hash}
+    if outbox is not None:
+        check_writable_outbox(outbox)
+    row = tuple(event_to_documented_row(event).values())
+    extra = (event.id, event_extra_text(event), event.definition_hash)
+    works = work_rows(outbox)
 
     def work(connection: sa.Connection) -> None:
-        database.lock_instance(connection, event.instance_id)
+        """Where the database cannot tell what the stream ends with: its last moment must be put in order."""
+        mine = instances.c.instance_id == event.instance_id
+        connection.execute(sa.select(instances.c.instance_id).where(mine).with_for_update())
         last = last_event_id(connection, layout, event.instance_id)
         if last != expected_last_id:
-            raise ConcurrencyError(
-                f"instance {event.instance_id!r} ends with event {last!r}, not {expected_last_id!r}; "
-                "read it again, then append"
-            )
-        database.add_event(connection, row, extra)
+            raise MovedOnError(last)
+        database.add_event(connection, row, extra, works)
 
     try:
-        if expected_last_id is None:
-            database.add_event_alone(row, extra)
-        else:
+        if expected_last_id is not None and not is_storable(expected_last_id):
+            database.write(work)  # no event has this id; a database would cut it, or refuse to be asked
+            return
+        try:
+            database.add_event_alone(row, extra, works, expected_last_id)
+        except MovedOnError as moved:
+            if moved.last is not None:
+                raise
             database.write(work)
+    except MovedOnError as moved:
+        raise ConcurrencyError(
+            f"instance {event.instance_id!r} ends with event {moved.last!r}, not {expected_last_id!r}; "
+            "read it again, then append"
+        ) from None
     except sa.exc.IntegrityError as error:
         raise DuplicateEventError(event.id) from error
 

@@ -33,11 +33,11 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from xcstore.errors import ReadOnlyStoreError, StoreError, StoreTimeoutError, StoreUnavailableError
 from xcstore.store import sql_tables
 from xcstore.store.sql_arrow import arrow_column
-from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase
+from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase, WorkRows
 from xcstore.store.sql_layout import AnySelect
 from xcstore.store.sql_tables import upsert_snapshots
 from xcstore.store.sqlite_adbc import fetch_table, writers
-from xcstore.store.sqlite_bulk import add_many, id_list_text
+from xcstore.store.sqlite_bulk import add_event, add_many, check_last
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,15 +109,21 @@ class SqliteDatabase(SqlDatabase):
             raise StoreUnavailableError(f"{self.identity} is written by others all the time; try again")
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        if self.read_only:
-            raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
+        self._check_writable()
         with self._translated(), self._engine.connect() as connection:
-            if not self._is_wal:
-                # Not when it is opened: what is opened for writing may turn out to be somebody else's.
-                _raw(connection).execute("PRAGMA journal_mode=WAL")
-                self._is_wal = True
+            self._use_wal(_raw(connection))
             # No clock: a long import is long, and each of its statements is short.
             return self._run(connection, "BEGIN IMMEDIATE", work)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyStoreError(f"{self.identity} was opened for reading; open it with read_only=False to write")
+
+    def _use_wal(self, connection: _Connection) -> None:
+        """Not when it is opened: what is opened for writing may turn out to be somebody else's."""
+        if not self._is_wal:
+            connection.execute("PRAGMA journal_mode=WAL")
+            self._is_wal = True
 
     def _run(self, connection: sa.Connection, begin: str, work: Callable[[sa.Connection], T]) -> T:
         with connection.begin():
@@ -163,6 +169,9 @@ class SqliteDatabase(SqlDatabase):
             else:
                 raw.execute("PRAGMA cache_size=-64000")
                 raw.execute("PRAGMA synchronous=FULL")
+                # An event touches a dozen pages, mostly the same as the one before it: copied back less often, each
+                # is copied for many. 16 MB.
+                raw.execute("PRAGMA wal_autocheckpoint=4000")
         except BaseException:
             raw.close()
             raise
@@ -234,15 +243,36 @@ class SqliteDatabase(SqlDatabase):
 
     # Writing
 
-    def lock_instance(self, connection: sa.Connection, instance_id: str) -> None:
+    def lock(self, connection: sa.Connection, name: str) -> None:
         """Nothing to do: `BEGIN IMMEDIATE` let us in alone."""
 
-    def add_event(self, connection: sa.Connection, row: Mapping[str, object], extra: Mapping[str, object]) -> None:
-        lists = {name: id_list_text(row[name]) for name in ("caused_by", "caused")}
-        connection.execute(sql_tables.events.insert(), {**row, **lists})
-        # Its trigger has made the extra row.
-        beside = sql_tables.event_extra
-        connection.execute(beside.update().where(beside.c.event_id == extra["event_id"]), extra)
+    def add_event(self, connection: sa.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
+        try:
+            add_event(_raw(connection), row, extra, works)
+        except sqlite3.Error as error:  # not wrapped on this road
+            raise sa.exc.DBAPIError.instance("", None, error, sqlite3.Error) from error
+
+    def add_event_alone(self, row: EventRow, extra: ExtraRow, works: WorkRows, expected_last_id: str | None) -> None:
+        """Without SQLAlchemy's transaction, which takes as long as the statements."""
+        self._check_writable()
+        with self._translated():
+            pooled = self._engine.raw_connection()
+            try:
+                connection = cast(_Connection, pooled.dbapi_connection)
+                self._use_wal(connection)
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    if expected_last_id is not None:
+                        check_last(connection, row[1], expected_last_id)
+                    add_event(connection, row, extra, works)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.rollback()
+                    raise
+            except sqlite3.IntegrityError as error:
+                raise sa.exc.DBAPIError.instance("", None, error, sqlite3.Error) from error
+            finally:
+                pooled.close()
 
     def add_many(self, connection: sa.Connection, rows: Sequence[EventRow], extras: Sequence[ExtraRow]) -> None:
         try:

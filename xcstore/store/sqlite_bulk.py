@@ -18,10 +18,11 @@ from typing import Any, Final
 
 import orjson
 
-from xcstore.store.sql_database import EventRow, ExtraRow
+from xcstore.store.sql_database import EventRow, ExtraRow, MovedOnError, WorkRows
+from xcstore.store.sql_folding import INSTANCE_COLUMNS, take_in
 from xcstore.store.sql_tables import EVENT_COLUMNS, HOUR_MS
 
-__all__ = ["add_many", "id_list_text"]
+__all__ = ["add_event", "add_many", "check_last"]
 
 _CHUNK: Final = 500
 _TRIGGER: Final = "fsm_events_added"
@@ -38,9 +39,10 @@ _INSERT_CAUSE: Final = "INSERT INTO fsm_event_causes (cause_id, event_id) VALUES
 _ADD_COUNT: Final = (
     "INSERT INTO fsm_event_counts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
 )
-_INSTANCE: Final = (
-    "instance_id, component_name, machine_name, state, created_at, updated_at, event_count, last_event_id,"
-    " last_event_type, last_seq, moment_size, chained, settled"
+_INSTANCE: Final = ", ".join(INSTANCE_COLUMNS)
+_READ_INSTANCE: Final = f"SELECT {_INSTANCE} FROM fsm_instances WHERE instance_id"
+_UPDATE_INSTANCE: Final = (
+    f"UPDATE fsm_instances SET {', '.join(f'{name} = ?' for name in INSTANCE_COLUMNS[1:])} WHERE instance_id = ?"
 )
 _PUT_INSTANCE: Final = f"INSERT OR REPLACE INTO fsm_instances ({_INSTANCE}) VALUES ({', '.join('?' * 13)})"
 
@@ -55,14 +57,54 @@ def add_many(connection: sqlite3.Connection, rows: Sequence[EventRow], extras: S
         )
     causes = {(cause, row[0]) for row in rows for cause in row[9] or ()}
     connection.executemany(_INSERT_CAUSE, sorted(causes))
-    counts = Counter(
-        (max(row[8] - row[8] % HOUR_MS, _FIRST_HOUR), row[3], row[2], row[4], row[6], row[7]) for row in rows
-    )
+    counts = Counter(map(_counted, rows))
     connection.executemany(_ADD_COUNT, [(*key, count) for key, count in counts.items()])
     instances = _instances(connection, {row[1] for row in rows})
     for seq, row in enumerate(rows, last + 1):
-        _take_in(instances, row, seq)
+        take_in(instances, row, seq)
     connection.executemany(_PUT_INSTANCE, ((instance_id, *values) for instance_id, values in instances.items()))
+
+
+_LAST: Final = "SELECT last_event_id, settled FROM fsm_instances WHERE instance_id = ?"
+_REMOVE_WORK: Final = "DELETE FROM fsm_outbox WHERE id = ?"
+_PUT_WORK: Final = "INSERT OR REPLACE INTO fsm_outbox (id, component_name, position, document) VALUES (?, ?, ?, ?)"
+
+
+def add_event(connection: sqlite3.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
+    """Insert one event, all that is kept beside it, and the change of the outbox, in the transaction that is open."""
+    execute = connection.execute
+    seq = execute(_INSERT_EXTRA, (None, *extra)).lastrowid
+    execute(_INSERT_EVENT, (*row[:9], id_list_text(row[9]), id_list_text(row[10]), row[11], row[12]))
+    for cause in dict.fromkeys(row[9]):
+        execute(_INSERT_CAUSE, (cause, row[0]))
+    execute(_ADD_COUNT, (*_counted(row), 1))
+    found = execute(f"{_READ_INSTANCE} = ?", (row[1],)).fetchone()
+    known = {row[1]: list(found[1:])} if found else {}
+    take_in(known, row, seq)
+    values = known[row[1]]
+    if found:
+        execute(_UPDATE_INSTANCE, (*values, row[1]))
+    else:
+        execute(_PUT_INSTANCE, (row[1], *values))
+    for work in works:
+        if work[3] is None:
+            execute(_REMOVE_WORK, work[:1])
+        else:
+            execute(_PUT_WORK, work)
+
+
+def check_last(connection: sqlite3.Connection, instance_id: str, expected: str) -> None:
+    """Raise `MovedOnError` where the stream does not end with the event that is expected, or may not."""
+    known = connection.execute(_LAST, (instance_id,)).fetchone()
+    last, settled = known or ("", True)
+    if not settled or last != expected:
+        raise MovedOnError(last if settled else None)
+
+
+def _counted(row: EventRow) -> tuple[object, ...]:
+    """The key of `fsm_event_counts`."""
+    at = row[8]
+    return max(at - at % HOUR_MS, _FIRST_HOUR), row[3], row[2], row[4], row[6], row[7]
 
 
 def id_list_text(ids: Any) -> str:
@@ -71,9 +113,12 @@ def id_list_text(ids: Any) -> str:
 
 @contextmanager
 def _without_trigger(connection: sqlite3.Connection, count: int) -> Iterator[None]:
+    if count < _MANY:
+        yield
+        return
     found = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = ?", (_TRIGGER,))
     sql = found.fetchone()
-    if count < _MANY or sql is None:
+    if sql is None:
         yield
         return
     connection.execute(f"DROP TRIGGER {_TRIGGER}")
@@ -87,42 +132,6 @@ def _instances(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, 
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
         marks = ", ".join("?" * len(chunk))
-        for row in connection.execute(f"SELECT {_INSTANCE} FROM fsm_instances WHERE instance_id IN ({marks})", chunk):
+        for row in connection.execute(f"{_READ_INSTANCE} IN ({marks})", chunk):
             found[row[0]] = list(row[1:])
     return found
-
-
-def _take_in(instances: dict[str, list[Any]], row: EventRow, seq: int) -> None:
-    """One event more of its instance, as the trigger does it."""
-    event_id, instance_id, machine, component, event_type, _, before, after, at = row[:9]
-    known = instances.get(instance_id)
-    if known is None:
-        instances[instance_id] = [component, machine, after, at, at, 1, event_id, event_type, seq, 1, before == "", 1]
-        return
-    _, _, state, created_at, updated_at, count, _, _, _, size, chained, settled = known
-    if at > updated_at:
-        known[:] = (
-            component,
-            machine,
-            after,
-            created_at,
-            at,
-            count + 1,
-            event_id,
-            event_type,
-            seq,
-            1,
-            state == before,
-            1,
-        )
-    elif at == updated_at:
-        goes_on = bool(settled and chained and state == before)
-        known[:] = (
-            *(component, machine, after, created_at, at, count + 1, event_id, event_type, seq),
-            *(size + 1, chained, goes_on),
-        )
-    else:
-        known[3] = min(created_at, at)
-        known[5] = count + 1
-        known[10] = False
-        known[11] = size == 1

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from xcstore.model.catalog import Catalog
+from xcstore.model.definition import StateMachine
 from xcstore.render.labels import count_text, markdown_escape, visible_text
 from xcstore.store.base import StateCount
 from xcstore.ui import state, widgets
 from xcstore.views.machines import MachineView, Picked, element_id
 
-__all__ = ["differences", "picker", "selected", "selection"]
+__all__ = ["differences", "faults", "picker", "selected", "selection"]
 
 MAX_LISTED = 100
 
@@ -89,6 +90,13 @@ def selection(component: str, machine: str, clicked: Picked | None, view: Machin
             widgets.link("events", "Events that led here", component=where, machine=machine, state=name)
         else:
             st.caption("Click a state or an arrow in the diagram to see its numbers and go on from there.")
+
+
+def faults(catalog: Catalog, machine: StateMachine | None) -> None:
+    """What is wrong in the document that declares the machine; nothing where nothing is."""
+    for component in catalog:
+        if any(one is machine for one in component.machines):
+            widgets.show_faults(component.faults, "Faults in the definition")
 
 
 def differences(view: MachineView) -> None:

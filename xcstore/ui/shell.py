@@ -154,6 +154,8 @@ def _definitions() -> None:
         known = loading.definitions()
         for problem in known.problems:
             st.error(markdown_escape(problem, 1_000))
+        faults = [fault for component in known.catalog for fault in component.faults]
+        widgets.show_faults(faults, "Faults in definitions")
         if not known.sources:
             st.caption("No definitions. Pages show what was observed.")
         for component, source in known.sources:

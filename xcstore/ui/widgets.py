@@ -186,7 +186,7 @@ def event_table(table: pd.DataFrame, ids: Sequence[str], opened: str) -> None:
 
 
 def show_faults(faults: Sequence[str], what: str = "Odd data") -> None:
-    """Say what is odd about stored data; nothing where nothing is."""
+    """Say what is odd about stored data or a definition; nothing where nothing is."""
     if not faults:
         return
     with st.expander(f":orange[▲] {what}: {len(faults):,}", expanded=len(faults) <= 3):

@@ -274,9 +274,10 @@ def build(facts: MachineFacts, machine: StateMachine | None) -> MachineView:
 
 
 def all_states(machine: StateMachine | None, observed: ObservedMachine) -> tuple[str, ...]:
-    """Declared states in the order of the document, then those only observed."""
+    """Declared states in the order of the document, then those that only its transitions name, or only observed."""
     declared = [state.name for state in machine.states] if machine else []
-    return tuple(dict.fromkeys([*declared, *observed.states]))
+    named = [state for _, _, state in machine.undeclared_ends()] if machine else []
+    return tuple(dict.fromkeys([*declared, *named, *observed.states]))
 
 
 def arrow_text(arrow: Arrow) -> str:
@@ -336,7 +337,7 @@ def _transition_row(machine: StateMachine | None, arrow: Arrow) -> Row:
 
 
 def _remark(*, declared: bool, seen: bool) -> str:
-    return "not declared" if not declared else "" if seen else "never observed"
+    return ", ".join([*([] if declared else ["not declared"]), *([] if seen else ["never observed"])])
 
 
 def _never_reached(machine: StateMachine | None, observed: ObservedMachine, along: Iterable[Arrow]) -> tuple[str, ...]:
