@@ -29,8 +29,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import psycopg
-
 from xcstore.errors import InstanceNotActiveError
 from xcstore.model.history import CREATION, Instance, PersistedEvent
 from xcstore.model.loader import parse_component
@@ -317,9 +315,9 @@ def _number(event: PersistedEvent) -> int | None:
 
 def live(url: str, given: list[Input], mark: Callable[[], None]) -> dict[str, Any]:
     """From where the history ends to the end of the inputs; what is there then."""
-    _fence_off(url)
     _report_writing(mark)
     with open_stores(url, read_only=False) as stores:
+        stores.events.get_outbox()  # a server may still be writing what the last life has sent
         known = stores.events.time_range()
         end = START if known is None else known[1]
         clock, ids, registry = SimulatedClock(end), TimeOrderedIds(), ComponentRegistry()
@@ -353,20 +351,6 @@ def _do(registry: ComponentRegistry, each: Input) -> None:
 @cache
 def _components() -> list[Any]:
     return [parse_component(text) for text in (SHOP, STOCK, BANK)]
-
-
-def _fence_off(url: str) -> None:
-    """Let nothing of the last life happen any more.
-
-    A server finishes a COMMIT that it has received, also when the one who sent it is dead; whoever looks before that
-    sees a history that is about to grow.
-    """
-    if url.startswith("postgresql"):
-        with psycopg.connect(url) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            )
 
 
 def _report_writing(mark: Callable[[], None]) -> None:

@@ -235,7 +235,11 @@ class EventStore(Protocol):
         ...
 
     def get_outbox(self, component_name: str | None = None) -> Sequence[StoredWork]:
-        """What is still to do, of one component or of all, by (`position`, `id`); nothing in stores without one."""
+        """What is still to do, of one component or of all, by (`position`, `id`); nothing in stores without one.
+
+        Where the store may be written to, what others have begun to write is waited for: a server finishes what a
+        killed process has sent, and whoever goes on in its place has to know.
+        """
         ...
 
     def append_many(self, events: Iterable[PersistedEvent]) -> int:

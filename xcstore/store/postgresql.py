@@ -205,6 +205,10 @@ class PostgresDatabase(SqlDatabase):
     def lock(self, connection: sa.Connection, name: str) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
 
+    def await_writers(self, connection: sa.Connection) -> None:
+        # Whoever inserts holds ROW EXCLUSIVE until the end of its transaction; readers pass.
+        connection.execute(sa.text("LOCK TABLE fsm_events IN SHARE ROW EXCLUSIVE MODE"))
+
     def add_event(self, connection: sa.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
         parameters = _append_parameters(row, extra, works, None)
         _driver(connection).execute(b"SELECT fsm_append(" + b", ".join([b"%s"] * len(parameters)) + b")", parameters)

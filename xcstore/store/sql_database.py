@@ -87,6 +87,13 @@ class SqlDatabase(ABC):
         """Let no other writer that locks this name pass until the transaction ends."""
 
     @abstractmethod
+    def await_writers(self, connection: sa.Connection) -> None:
+        """Wait until what others have begun to write is written, or is not going to be.
+
+        A server finishes what a killed client has sent. Where writing ends with its process there is none to wait for.
+        """
+
+    @abstractmethod
     def add_event(self, connection: sa.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
         """Insert one event, all that is kept beside it, and the change of the outbox that comes with it."""
 

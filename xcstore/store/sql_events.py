@@ -129,6 +129,8 @@ class SqlEventStore:
         self._database.write(lambda connection: sql_outbox.change_outbox(connection, works))
 
     def get_outbox(self, component_name: str | None = None) -> Sequence[StoredWork]:
+        if self.keeps_outbox and not self.read_only:
+            self._database.write(self._database.await_writers)
         return self._database.read(lambda connection: sql_outbox.read_outbox(connection, self._layout, component_name))
 
     # One stream, one event

@@ -246,6 +246,9 @@ class SqliteDatabase(SqlDatabase):
     def lock(self, connection: sa.Connection, name: str) -> None:
         """Nothing to do: `BEGIN IMMEDIATE` let us in alone."""
 
+    def await_writers(self, connection: sa.Connection) -> None:
+        """Nobody: what a killed process had begun to write to the file is undone with its lock."""
+
     def add_event(self, connection: sa.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
         try:
             add_event(_raw(connection), row, extra, works)
