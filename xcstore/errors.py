@@ -3,6 +3,7 @@
 XcstoreError
 ├── ConfigError                    a setting is missing or cannot be read (also ValueError)
 ├── DefinitionError                a component document cannot be used (also ValueError)
+├── InvalidEventError              what is sent is no event: a payload that is no mapping (also ValueError)
 ├── QueryError                     a question that cannot be asked: bad cursor, bad path (also ValueError)
 ├── NotFoundError                  nothing stored under that id (also LookupError)
 │   └── UnknownEventError          the event to continue from is not in the stream
@@ -32,6 +33,7 @@ __all__ = [
     "DefinitionError",
     "DuplicateEventError",
     "InstanceNotActiveError",
+    "InvalidEventError",
     "LimitExceededError",
     "NotAStoreError",
     "NotFoundError",
@@ -63,6 +65,10 @@ class DefinitionError(XcstoreError, ValueError):
         super().__init__(f"{where}: {message}" if where else message)
         self.file = file
         self.line = line
+
+
+class InvalidEventError(XcstoreError, ValueError):
+    """What is sent cannot be an event, or the data of an instance."""
 
 
 class QueryError(XcstoreError, ValueError):

@@ -166,6 +166,12 @@ class Agenda:
                 executor.give_up(work, error)
             except StoreError as error:
                 executor.hold_up(work, error)
+            except Exception as error:
+                # A defect, or a store that raises what it should not; the rest of the queue must not wait for it.
+                log.exception("a piece of work failed component=%s", executor.name)
+                if work.ticket is not None:
+                    work.ticket.outbox.settle(work)
+                executor.give_up(work, error)
         for outbox in self.outboxes.values():
             if outbox.dirty:
                 outbox.flush()

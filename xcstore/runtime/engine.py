@@ -11,6 +11,7 @@ from xcstore.errors import ConfigError, NotFoundError, StoreError
 from xcstore.model.definition import Component
 from xcstore.model.history import Instance, InstanceSnapshot, PendingTimeout, PersistedEvent
 from xcstore.model.ordering import order_stream
+from xcstore.runtime.checking import to_event, to_mapping
 from xcstore.runtime.clock import Clock, SystemClock
 from xcstore.runtime.executor import Executor
 from xcstore.runtime.folding import Folded, fold, from_snapshot
@@ -111,7 +112,7 @@ class FSMRuntime:
             It could not be stored, and has not been made. Called again with the same data, it is not made twice,
             also where the store broke off in the middle.
         """
-        return self._executor.create(machine_name, data or {}, caused_by)
+        return self._executor.create(machine_name, to_mapping(data, "the data of an instance"), caused_by)
 
     def send(
         self,
@@ -128,6 +129,8 @@ class FSMRuntime:
 
         Raises
         ------
+        InvalidEventError
+            The type is no name, or the payload no mapping.
         InstanceNotActiveError
             The instance is unknown here, or finished.
         ConcurrencyError
@@ -136,10 +139,11 @@ class FSMRuntime:
             The event could not be stored; nothing has changed. Sent again, it is not stored twice, also where the
             store broke off in the middle.
         """
-        if isinstance(event, str):
+        if type(event) is str and event and (payload is None or type(payload) is dict):
             self._executor.send(instance_id, event, payload or {}, None, caused_by)
         else:
-            self._executor.send(instance_id, event.type, event.payload, event.timestamp, caused_by)
+            checked = to_event(event, payload)
+            self._executor.send(instance_id, checked.type, checked.payload, checked.timestamp, caused_by)
 
     def send_event(self, instance_id: str, event: Event) -> None:
         """`send`, by the name that the specification has."""
@@ -161,8 +165,7 @@ class FSMRuntime:
         matching rules, it goes to the instances for which these hold, and the number is of those that changed their
         state. What a failing store holds up is not counted; see `queued`.
         """
-        if isinstance(event, str):
-            event = Event(event, payload or {})
+        event = to_event(event, payload)
         rules, wanted = filter_rules(filters)
         where = None if state == "*" else state
         return self._executor.broadcast(

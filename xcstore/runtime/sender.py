@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xcstore.errors import NotFoundError
 from xcstore.model.history import Instance
+from xcstore.runtime.checking import to_event, to_mapping
 from xcstore.runtime.interpreter import Event
 from xcstore.runtime.matching import PropertyFilter, filter_rules
 from xcstore.runtime.work import Broadcast, Create, Send
@@ -33,13 +34,14 @@ class Sender:
         self.send_to(self._instance.id, event_type, payload)
 
     def send_to(self, instance_id: str, event_type: str, payload: Mapping[str, object] | None = None) -> None:
-        self._executor.send(instance_id, event_type, payload or {}, None, ())
+        event = to_event(event_type, payload)
+        self._executor.send(instance_id, event.type, event.payload, None, ())
 
     def send_to_component(
         self, component_name: str, instance_id: str, event_type: str, payload: Mapping[str, object] | None = None
     ) -> None:
         there = self._reach(component_name)
-        there.ask(Send(there, instance_id, Event(event_type, payload or {}), source=self._executor.name))
+        there.ask(Send(there, instance_id, to_event(event_type, payload), source=self._executor.name))
 
     def broadcast(
         self,
@@ -57,7 +59,7 @@ class Sender:
         work = Broadcast(
             there,
             machine_name,
-            Event(event_type, payload or {}),
+            to_event(event_type, payload),
             None if state == "*" else state,
             rules=rules,
             wanted=wanted if rules else None,
@@ -70,13 +72,14 @@ class Sender:
 
     def create_instance(self, machine_name: str, data: Mapping[str, object] | None = None) -> str:
         """The id that the instance will have."""
-        return self._executor.create(machine_name, data or {}, ())
+        return self._executor.create(machine_name, to_mapping(data, "the data of an instance"), ())
 
     def create_instance_in_component(
         self, component_name: str, machine_name: str, data: Mapping[str, object] | None = None
     ) -> str:
         there, made = self._reach(component_name), self._executor.ids.instance_id()
-        there.ask(Create(there, made, machine_name, data or {}, "manual create", source=self._executor.name))
+        data = to_mapping(data, "the data of an instance")
+        there.ask(Create(there, made, machine_name, data, "manual create", source=self._executor.name))
         return made
 
     def _reach(self, component_name: str) -> Executor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xcstore.model.definition import MatchingRule
+from xcstore.runtime.checking import to_event
 from xcstore.runtime.interpreter import Event
 from xcstore.runtime.live import Causes, RunningTimer
 
@@ -212,4 +213,4 @@ def _event(event: Event) -> dict[str, object]:
 
 def _to_event(document: Mapping[str, Any]) -> Event:
     event = document["event"]
-    return Event(event["type"], event["payload"], event["timestamp"])
+    return to_event(Event(event["type"], event["payload"], event["timestamp"]))
