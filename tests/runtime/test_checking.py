@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.runtime.helpers import world
-from xcstore.errors import InvalidEventError
-from xcstore.runtime import Event
+from xcstore.errors import ConfigError, InvalidEventError, LimitExceededError
+from xcstore.runtime import ComponentRegistry, Event, FSMRuntime, PropertyFilter
+from xcstore.store.memory import open_memory_stores
 
 DOOR = """
 name: C
@@ -73,3 +76,69 @@ def test_what_a_method_hands_in_is_its_own_error_and_the_transition_goes_on(asks
     assert "must be a mapping" in str(w.told("user_code_error")[0]["error"])
     assert w.history(it)[-1] == ("GO", "A", "B")
     assert w.stores.events.get_outbox() == []
+
+
+@pytest.mark.parametrize(("given", "stored"), [("abc", ("abc",)), (["a", "b"], ("a", "b")), (("a",), ("a",))])
+def test_causes_are_ids_also_a_single_one(given, stored):
+    w = world(DOOR)
+    it = w.runtime.create_instance("M", caused_by=given)
+    w.runtime.send(it, "GO", caused_by=given)
+
+    assert [event.caused_by for event in w.stores.events.get_events_for_instance(it)] == [stored, stored]
+
+
+def test_causes_that_are_no_ids_are_refused():
+    w = world(DOOR)
+    it = w.runtime.create_instance("M")
+
+    with pytest.raises(InvalidEventError, match="ids of events"):
+        w.runtime.send(it, "GO", caused_by=5)
+
+
+def test_a_broadcast_that_no_store_takes_is_refused_before_it_reaches_anybody():
+    w = world(DOOR)
+    w.runtime.create_instance("M")
+
+    with pytest.raises(LimitExceededError, match=r"payload\.a is nan"):
+        w.runtime.broadcast("M", "GO", {"a": math.nan})
+
+
+@pytest.mark.parametrize("moment", ["triggeredMethod", "onEntry"])
+def test_what_a_method_leaves_and_no_store_holds_is_undone_and_told(moment):
+    def ask(event, instance, sender):
+        instance.context["left"] = math.nan
+
+    document = DOOR if moment == "triggeredMethod" else DOOR.replace(", triggeredMethod: ask", "")
+    document = document if moment == "triggeredMethod" else document.replace("{name: B}", "{name: B, onEntry: ask}")
+    w = world(document, methods={"ask": ask})
+    it = w.runtime.create_instance("M", {"k": 1})
+    w.runtime.send(it, "GO")
+    w.runtime.send(it, "BACK")
+
+    assert "context.left is nan" in str(w.told("user_code_error")[0]["error"])
+    assert w.runtime.get_instance(it).context == {"k": 1}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda w: FSMRuntime(None), "load_component"),
+        (lambda w: FSMRuntime(w.runtime.component, 5), "PersistenceConfig"),
+        (lambda w: w.runtime.register_method("ask", 5), "cannot be called"),
+        (lambda w: w.runtime.listen(5), "cannot be called"),
+        (lambda w: w.runtime.broadcast("M", "GO", filters=[{"property": "a"}]), "PropertyFilter"),
+        (lambda w: PropertyFilter("a", 1, "in"), "must be one of"),
+        (lambda w: ComponentRegistry().register(w.runtime), "another registry"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_what_would_be_right(wrong, says):
+    with pytest.raises((ConfigError, InvalidEventError), match=says):
+        wrong(world(DOOR))
+
+
+def test_opened_stores_are_a_configuration():
+    stores = open_memory_stores()
+    runtime = FSMRuntime(world(DOOR).runtime.component, stores)
+    it = runtime.create_instance("M")
+
+    assert [event.event_type for event in stores.events.get_events_for_instance(it)] == ["INSTANCE_CREATED"]

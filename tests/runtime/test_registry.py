@@ -411,7 +411,14 @@ def test_effects_are_found_in_all_stores_by_time():
 
 def test_a_history_is_there_after_the_end_and_is_put_together_from_several_stores():
     parts = [
-        event(id="e1", instance_id="i", event_type="INSTANCE_CREATED", state_before="", state_after="A"),
+        event(
+            id="e1",
+            instance_id="i",
+            event_type="INSTANCE_CREATED",
+            state_before="",
+            state_after="A",
+            persisted_at=THEN,
+        ),
         event(id="e2", instance_id="i", state_before="A", state_after="B", persisted_at=THEN + 9_999_999),
         event(id="e3", instance_id="i", state_before="B", state_after="C", persisted_at=THEN + 9_999_999),
     ]

@@ -11,7 +11,7 @@ import pytest
 from tests.factories import event, snapshot
 from xcstore.errors import LimitExceededError
 from xcstore.model.history import PendingTimeout
-from xcstore.store.limits import check_writable, check_writable_snapshot
+from xcstore.store.limits import check_writable, check_writable_snapshot, pack
 
 
 def nested(levels: int) -> Any:
@@ -84,6 +84,37 @@ def test_what_some_backend_cannot_hold_is_refused_by_name(change: dict[str, Any]
 )
 def test_what_is_within_the_limits_is_not_refused(change: dict[str, Any]) -> None:
     check_writable(event(**change))
+
+
+@pytest.mark.parametrize(
+    ("change", "values"),
+    [
+        ({"payload": {"b": 1, "a": [None]}}, '[{"b":1,"a":[null]}]'),
+        ({"public_member_snapshot": {}}, '[{"amount":10},{}]'),
+        ({"payload": {"n": 2**70}}, None),
+        ({"payload": nested(100)}, None),
+        ({"context": {}}, None),
+        ({"original": {}}, None),
+    ],
+)
+def test_the_text_that_checking_made_is_given_where_it_is_all_there_is(change: dict[str, Any], values: str) -> None:
+    labels, text = pack(event(**change))
+
+    assert labels == ("Order", "Shop", "PAY", "Created", "Paid", None, None, None)
+    assert text == values
+
+
+def test_equal_labels_are_one_object() -> None:
+    first, _ = pack(event(state_after="".join(["Pa", "id"])))
+    second, _ = pack(event(state_after="".join(["Pai", "d"])))
+
+    assert first is second
+
+
+def test_the_id_of_a_known_instance_is_not_looked_at_again() -> None:
+    pack(event(instance_id="x" * 51), {"x" * 51})
+    with pytest.raises(LimitExceededError):
+        pack(event(instance_id="x" * 51), {"y"})
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from random import Random
+from typing import Any
 
 import pytest
 
 from tests.contract.helpers import ids, walk
 from tests.factories import START, event, snapshot
 from xcstore.errors import QueryError
+from xcstore.model.ordering import order_stream
 from xcstore.store.base import EventQuery, InstanceQuery
 from xcstore.store.memory import InMemoryEventStore, InMemorySnapshotStore, open_memory_stores
 
@@ -87,6 +90,61 @@ def test_readers_see_each_batch_whole() -> None:
 
     assert partial == []
     assert store.count(EventQuery())[0].count == 5000
+
+
+def test_a_stored_payload_stays_as_it_was_appended() -> None:
+    payload: dict[str, Any] = {"lines": [1]}
+    store = InMemoryEventStore()
+    store.append(event(id="e1", payload=payload))
+
+    payload["lines"].append(2)
+    payload["late"] = True
+    read: Any = store.get_event("e1").payload
+    read["mine"] = True
+
+    assert store.get_event("e1").payload == {"lines": [1]}
+
+
+def test_events_come_to_the_same_whether_appended_one_by_one_or_together() -> None:
+    random = Random(7)
+    last: dict[str, str] = {}
+    single, together = InMemoryEventStore("s"), InMemoryEventStore("s")
+    events = []
+    for n in range(300):
+        number = random.randrange(5)
+        # Each instance has a clock that lags by its number. Mostly the next of a chain, many in one moment; sometimes
+        # from another state, some of these late.
+        instance_id, at = f"i{number}", START + n // 30 - number
+        before = last.get(instance_id, "")
+        if random.random() < 0.2:
+            before, at = "Lost", at - random.choice((0, 0, 9))
+        last[instance_id] = after = random.choice("ABC")
+        one = event(id=f"e{n}", instance_id=instance_id, state_before=before, state_after=after, persisted_at=at)
+        stream = single.get_events_for_instance(instance_id)
+        single.append(one, expected_last_id=stream[-1].id if stream else "")
+        events.append(one)
+
+    together.append_many(events)
+
+    assert list(single.get_all_events()) == list(together.get_all_events())
+    assert walk(single.instances, InstanceQuery(), limit=7) == walk(together.instances, InstanceQuery(), limit=7)
+    for instance_id in last:
+        stream = list(single.get_events_for_instance(instance_id))
+        assert stream == list(together.get_events_for_instance(instance_id)) == order_stream(stream)
+
+
+def test_effects_that_come_after_a_question_are_in_the_answer_to_the_next() -> None:
+    store = InMemoryEventStore()
+    store.append_many([event(id="cause"), event(id="b", caused_by=("cause", "cause"))])
+    assert ids(store.get_caused_events("cause")) == ["b"]
+    assert ids(store.get_caused_events("nobody")) == []
+
+    store.append(event(id="c", caused_by=("cause", "b")))
+    store.append(event(id="a", caused_by=("cause",)))
+
+    assert ids(store.get_caused_events("cause")) == ["b", "c", "a"]
+    assert ids(store.get_caused_events("cause")) == ["b", "c", "a"]
+    assert set(ids(store.trace("b", "effects").events)) == {"b", "c"}
 
 
 def test_only_as_many_snapshots_are_kept_as_wanted() -> None:

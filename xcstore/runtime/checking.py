@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from xcstore.errors import InvalidEventError
 from xcstore.runtime.interpreter import Event
 
-__all__ = ["to_event", "to_mapping", "to_name"]
+__all__ = ["to_causes", "to_event", "to_mapping", "to_name"]
 
 
 def to_event(event: object, payload: object = None) -> Event:
@@ -36,6 +36,15 @@ def to_mapping(value: object, what: str = "payload") -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise InvalidEventError(f"{what} is {_short(value)}; it must be a mapping of names to JSON values")
     return value
+
+
+def to_causes(value: object) -> tuple[str, ...]:
+    """Ids of events; a single one may stand alone."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not all(isinstance(cause, str) for cause in value):
+        raise InvalidEventError(f"caused_by is {_short(value)}; it must be ids of events")
+    return tuple(value)
 
 
 def to_name(value: object, what: str) -> str:

@@ -11,7 +11,7 @@ from xcstore.errors import ConfigError, NotFoundError, StoreError
 from xcstore.model.definition import Component
 from xcstore.model.history import Instance, InstanceSnapshot, PendingTimeout, PersistedEvent
 from xcstore.model.ordering import order_stream
-from xcstore.runtime.checking import to_event, to_mapping
+from xcstore.runtime.checking import to_causes, to_event, to_mapping
 from xcstore.runtime.clock import Clock, SystemClock
 from xcstore.runtime.executor import Executor
 from xcstore.runtime.folding import Folded, fold, from_snapshot
@@ -26,7 +26,8 @@ from xcstore.runtime.reviving import Reviver, start_timers
 from xcstore.runtime.reviving import resume as go_on
 from xcstore.runtime.sender import Method
 from xcstore.runtime.work import Broadcast
-from xcstore.store.base import DefinitionStore, StoredDefinition
+from xcstore.store.base import DefinitionStore, StoredDefinition, Stores
+from xcstore.store.limits import check_json
 
 if TYPE_CHECKING:
     from xcstore.runtime.registry import ComponentRegistry
@@ -40,9 +41,10 @@ class FSMRuntime:
     Parameters
     ----------
     component : Component
-    persistence : PersistenceConfig or mapping, optional
-        What is written, and where; or give its fields one by one. Share stores between components to trace across
-        them. See `PersistenceConfig` for what is left out: the environment decides, and then what stores there are.
+    persistence : PersistenceConfig, Stores or mapping, optional
+        What is written, and where; `Stores` take everything. Or give its fields one by one. Share stores between
+        components to trace across them. See `PersistenceConfig` for what is left out: the environment decides, and
+        then what stores there are.
     clock : Clock
         Share one between components. `SystemClock` by default; its timers need its `run_due` or `run_for`.
     ids : IdSource
@@ -61,7 +63,7 @@ class FSMRuntime:
     def __init__(
         self,
         component: Component,
-        persistence: PersistenceConfig | Mapping[str, object] | None = None,
+        persistence: PersistenceConfig | Stores | Mapping[str, object] | None = None,
         *,
         event_sourcing: bool | None = None,
         snapshots: bool | None = None,
@@ -74,6 +76,8 @@ class FSMRuntime:
         methods: Mapping[str, Method] | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
+        if not isinstance(component, Component):
+            raise ConfigError(f"component is of type {type(component).__name__}; give one that load_component has read")
         self.component = component
         self.registry: ComponentRegistry | None = None
         self.persistence = persistence_from(
@@ -88,7 +92,8 @@ class FSMRuntime:
         )
         self.clock = clock or SystemClock()
         self._executor = Executor(component, self.persistence, self.clock, ids or TimeOrderedIds())
-        self._executor.methods.update(methods or {})
+        for name, method in (methods or {}).items():
+            self.register_method(name, method)
         self._population = self._executor.population
         self._waiting: list[Reviver] = []
         definitions = self.persistence.definition_store
@@ -112,7 +117,7 @@ class FSMRuntime:
             It could not be stored, and has not been made. Called again with the same data, it is not made twice,
             also where the store broke off in the middle.
         """
-        return self._executor.create(machine_name, to_mapping(data, "the data of an instance"), caused_by)
+        return self._executor.create(machine_name, to_mapping(data, "the data of an instance"), to_causes(caused_by))
 
     def send(
         self,
@@ -139,6 +144,8 @@ class FSMRuntime:
             The event could not be stored; nothing has changed. Sent again, it is not stored twice, also where the
             store broke off in the middle.
         """
+        if type(caused_by) is not tuple:
+            caused_by = to_causes(caused_by)
         if type(event) is str and event and (payload is None or type(payload) is dict):
             self._executor.send(instance_id, event, payload or {}, None, caused_by)
         else:
@@ -166,20 +173,24 @@ class FSMRuntime:
         state. What a failing store holds up is not counted; see `queued`.
         """
         event = to_event(event, payload)
+        if self._executor.events is not None:
+            check_json("payload", event.payload)  # else it would be refused for each instance, and reach nobody
         rules, wanted = filter_rules(filters)
         where = None if state == "*" else state
-        return self._executor.broadcast(
-            Broadcast(
-                self._executor, machine_name, event, where, caused_by, rules=rules, wanted=wanted if rules else None
-            )
-        )
+        work = Broadcast(self._executor, machine_name, event, where, to_causes(caused_by), rules=rules)
+        work.wanted = wanted if rules else None
+        return self._executor.broadcast(work)
 
     def register_method(self, name: str, method: Method) -> None:
         """Call `method` where the document names `name`."""
+        if not callable(method):
+            raise ConfigError(f"method {name!r} is of type {type(method).__name__}, which cannot be called")
         self._executor.methods[name] = method
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of everything that happens from now on."""
+        if not callable(listener):
+            raise ConfigError(f"the listener is of type {type(listener).__name__}, which cannot be called")
         self._executor.listeners = (*self._executor.listeners, listener)
 
     def retry(self) -> int:

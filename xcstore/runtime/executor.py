@@ -50,6 +50,7 @@ from xcstore.runtime.persistence import PersistenceConfig
 from xcstore.runtime.population import Population
 from xcstore.runtime.sender import Method, Sender
 from xcstore.runtime.work import Broadcast, Call, Create, Entered, Send, Tally, Work
+from xcstore.store.limits import check_json
 from xcstore.units import EpochMs
 
 __all__ = ["Attempt", "Executor"]
@@ -502,11 +503,21 @@ class Executor:
             )
             try:
                 function(event, instance, Sender(self, instance))
+                if self.events is not None or self.snapshots is not None:
+                    self._check_left(instance)
             except Exception as error:
+                if isinstance(error, LimitExceededError):
+                    instance = replace(instance, context=context, public_member=public, internal_member=internal)
                 log.warning("user method failed component=%s method=%s", self.name, method.name, exc_info=True)
                 self.notify("user_code_error", live.id, method=method.name, moment=method.moment, error=str(error))
             context, public, internal = instance.context, instance.public_member, instance.internal_member
         return context, public, internal
+
+    def _check_left(self, instance: Instance) -> None:
+        """Refuse what a method left in an instance and no store could hold: it would block the instance for ever."""
+        check_json("what the method left in context", instance.context)
+        check_json("what the method left in public_member", instance.public_member)
+        check_json("what the method left in internal_member", instance.internal_member)
 
     def _enter(self, live: Live, plan: Plan, entered: Entered) -> bool:
         """The method on entry, and what the transition asks of others after it; whether it changed the instance."""

@@ -10,8 +10,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
+from xcstore.errors import InvalidEventError
 from xcstore.model.definition import MatchingRule, Operator
 
 __all__ = [
@@ -66,6 +67,11 @@ class PropertyFilter:
     value: object = field(hash=False)
     operator: Operator = "==="
 
+    def __post_init__(self) -> None:
+        if self.operator not in get_args(Operator):
+            known = " ".join(get_args(Operator))
+            raise InvalidEventError(f"operator is {self.operator!r}; it must be one of {known}")
+
 
 def filter_rules(filters: Iterable[PropertyFilter]) -> tuple[tuple[MatchingRule, ...], dict[str, object]]:
     """Filters as rules, and what these compare with.
@@ -75,6 +81,9 @@ def filter_rules(filters: Iterable[PropertyFilter]) -> tuple[tuple[MatchingRule,
     True
     """
     chosen = tuple(filters)
+    for one in chosen:
+        if not isinstance(one, PropertyFilter):
+            raise InvalidEventError(f"a filter is of type {type(one).__name__}; give PropertyFilter(property, value)")
     rules = tuple(
         MatchingRule(event_property=str(number), instance_property=one.property, operator=one.operator)
         for number, one in enumerate(chosen)

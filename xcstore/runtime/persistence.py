@@ -155,7 +155,7 @@ class PersistenceConfig:
 
 
 def persistence_from(
-    persistence: PersistenceConfig | Mapping[str, object] | None = None,
+    persistence: PersistenceConfig | Stores | Mapping[str, object] | None = None,
     *,
     event_sourcing: bool | None = None,
     snapshots: bool | None = None,
@@ -191,7 +191,12 @@ def persistence_from(
     if given:
         names = ", ".join(given)
         raise ConfigError(f"persistence is given, and {names} beside it; put {names} into persistence, or leave it out")
+    if isinstance(persistence, Stores):
+        persistence = PersistenceConfig.of(persistence)
     if not isinstance(persistence, PersistenceConfig):
+        if not isinstance(persistence, Mapping):
+            kind = type(persistence).__name__
+            raise ConfigError(f"persistence is of type {kind}; give a PersistenceConfig, opened Stores, or a mapping")
         persistence = PersistenceConfig(**_known(persistence))
     return persistence.resolve(environment)
 

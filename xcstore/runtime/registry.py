@@ -116,6 +116,8 @@ class ComponentRegistry:
             A component of that name is registered.
         """
         name = runtime.component.name
+        if runtime.registry is not None and runtime.registry is not self:
+            raise ConfigError(f"the runtime of {name!r} is in another registry; unregister it there first")
         if name in self._runtimes:
             raise ConfigError(f"component {name!r} is registered already; unregister it first")
         self._runtimes[name] = runtime

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Final
 
 import orjson
@@ -16,7 +15,21 @@ from xcstore.model.history import InstanceSnapshot, PersistedEvent
 from xcstore.store.base import OutboxChange, StoredWork
 from xcstore.store.values import INT64, MAX_DEPTH, is_encodable, short
 
-__all__ = ["LIMITS", "NOTHING_WRITTEN", "Limit", "check_writable", "check_writable_outbox", "check_writable_snapshot"]
+__all__ = [
+    "LIMITS",
+    "NOTHING_WRITTEN",
+    "Labels",
+    "Limit",
+    "check_json",
+    "check_writable",
+    "check_writable_outbox",
+    "check_writable_snapshot",
+    "pack",
+]
+
+Labels = tuple[str, str, str, str, str, str | None, str | None, str | None]
+"""What comes again and again in events: machine, component, type, states before and after, source and target
+component, hash of the definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +78,79 @@ def check_writable(event: PersistedEvent) -> None:
     LimitExceededError
         Names the field, the value (shortened) and the limit.
     """
-    if not _is_surely_writable(event):
-        _check_event(event)
+    pack(event)
+
+
+def pack(event: PersistedEvent, known_instances: Container[str] = ()) -> tuple[Labels, str | None]:
+    """`check_writable`, and what it made on the way, so that who keeps the same need not make it again.
+
+    Parameters
+    ----------
+    event : PersistedEvent
+    known_instances : Container of str
+        Ids of instances that were found to be writable before.
+
+    Returns
+    -------
+    labels : Labels
+        Equal labels are one object, as long as there are no more than a few thousand different ones.
+    values : str or None
+        JSON text of `[payload]`, or of `[payload, public_member_snapshot]` where there is one. None for an event that
+        has a context or an original too, and where only a closer look showed that it can be written: then the text
+        might not read back as the same values.
+
+    Raises
+    ------
+    LimitExceededError
+        As `check_writable`.
+
+    Examples
+    --------
+    >>> from xcstore.model.history import PersistedEvent
+    >>> event = PersistedEvent(id="e1", instance_id="i1", machine_name="Order", event_type="PAY", persisted_at=0)
+    >>> pack(event)
+    (('Order', '', 'PAY', '', '', None, None, None), '[{}]')
+    """
+    # Spelled out for speed, as each event that is appended passes here: one cheap look that is enough for most.
+    event_id, instance_id, at, made_at = event.id, event.instance_id, event.persisted_at, event.timestamp
+    given: Labels = (
+        event.machine_name,
+        event.component_name,
+        event.event_type,
+        event.state_before,
+        event.state_after,
+        event.source_component_name,
+        event.target_component_name,
+        event.definition_hash,
+    )
+    try:
+        labels = _known.get(given) or _remember(given)
+        if (
+            labels is not None
+            and type(at) is int
+            and _FIRST <= at < INT64
+            and (made_at is None or (type(made_at) is int and _FIRST <= made_at < INT64))
+            and 0 < len(event_id) <= _ID
+            and event_id.isascii()
+            and "\0" not in event_id
+            and (instance_id in known_instances or _is_short(instance_id, _ID))
+            and (not event.caused or all(_is_short(linked, _ID) for linked in event.caused))
+        ):
+            for linked in event.caused_by:
+                if not (0 < len(linked) <= _ID and linked.isascii() and "\0" not in linked):
+                    break
+            else:
+                member, context, original = event.public_member_snapshot, event.context, event.original
+                if context is None and original is None:
+                    text = _plain_text([event.payload] if member is None else [event.payload, member])
+                    if text is not None:
+                        return labels, text
+                elif _is_plain([event.payload, member or 0, context or 0, original or 0]):
+                    return labels, None
+    except (TypeError, AttributeError):  # a field of the wrong kind: the closer look says which
+        pass
+    _check_event(event)
+    return given, None
 
 
 def check_writable_snapshot(snapshot: InstanceSnapshot) -> None:
@@ -94,6 +178,12 @@ def check_writable_snapshot(snapshot: InstanceSnapshot) -> None:
         _check_value("the document", snapshot.original, wrapping=_WRAPPING)
 
 
+def check_json(field: str, value: object) -> None:
+    """Refuse a JSON value that some backend could not hold, under the name `field`; errors as `check_writable`."""
+    if not _is_plain(value):
+        _check_value(field, value)
+
+
 def check_writable_outbox(change: OutboxChange) -> None:
     """Refuse what some backend could not hold; errors as `check_writable`."""
     for work in change.add:
@@ -119,81 +209,45 @@ def _is_plain_work(work: StoredWork) -> bool:
     return type(at) is int and _FIRST <= at < INT64 and isinstance(work.document, dict) and _is_plain(work.document)
 
 
-_LABELS: Final = attrgetter(
-    "machine_name",
-    "component_name",
-    "event_type",
-    "state_before",
-    "state_after",
-    "source_component_name",
-    "target_component_name",
-    "definition_hash",
-)
 _MAXIMA: Final = (_NAME, _NAME, _TYPE, _STATE, _STATE, _NAME, _NAME, _HASH)
 _OPTIONAL: Final = (False, False, False, False, False, True, True, True)
 _MOST_KNOWN: Final = 4_096
-_known: set[tuple[object, ...]] = set()
+_known: dict[Labels, Labels] = {}
 """Labels of events that were found to be writable: a few hundred come again and again. Only ever holds what was."""
 
 
-def _is_surely_writable(event: PersistedEvent) -> bool:
-    """One cheap look that most events pass; False means only that a closer look is needed."""
-    event_id, instance_id, at, made_at = event.id, event.instance_id, event.persisted_at, event.timestamp
-    try:
-        if not (
-            type(at) is int
-            and _FIRST <= at < INT64
-            and (made_at is None or (type(made_at) is int and _FIRST <= made_at < INT64))
-            and 0 < len(event_id) <= _ID
-            and 0 < len(instance_id) <= _ID
-            and event_id.isascii()
-            and instance_id.isascii()
-            and "\0" not in event_id
-            and "\0" not in instance_id
-        ):
-            return False
-        for linked in event.caused_by:
-            if not (0 < len(linked) <= _ID and linked.isascii() and "\0" not in linked):
-                return False
-        if event.caused and not all(0 < len(id_) <= _ID and id_.isascii() and "\0" not in id_ for id_ in event.caused):
-            return False
-        labels = _LABELS(event)
-        if labels not in _known and not _are_writable(labels):
-            return False
-    except (TypeError, AttributeError):  # a field of the wrong kind: the closer look says which
-        return False
-    member, context, original = event.public_member_snapshot, event.context, event.original
-    if member is None and context is None and original is None:
-        return _is_plain(event.payload)
-    return _is_plain([event.payload, member or 0, context or 0, original or 0])
-
-
-def _are_writable(labels: tuple[object, ...]) -> bool:
+def _remember(labels: Labels) -> Labels | None:
+    """The labels, known from now on; None where a closer look is needed."""
     for label, maximum, optional in zip(labels, _MAXIMA, _OPTIONAL, strict=True):
         if label is None and optional:
             continue
         if type(label) is not str or len(label) > maximum or "\0" in label or not is_encodable(label):
-            return False
+            return None
     if len(_known) >= _MOST_KNOWN:
         _known.clear()
-    _known.add(labels)
-    return True
+    return _known.setdefault(labels, labels)
 
 
 def _is_plain(value: object) -> bool:
-    """Whether the JSON text alone shows that there is nothing to object to."""
+    return _plain_text(value) is not None
+
+
+def _plain_text(value: object) -> str | None:
+    """The JSON text, where it alone shows that there is nothing to object to."""
     try:
         raw = orjson.dumps(value, None, _OPTIONS)
     except TypeError:
-        return False
-    text = raw.decode()  # searched faster than bytes
+        return None
+    text = raw.decode()  # searched faster than bytes, and kept in less memory: orjson leaves room at the end of its own
     size = len(text)
-    return (
+    if (
         not ("\\" in text and "\\u0000" in text)
         # A level takes two characters at least.
         and (size <= 2 * _DEPTH or (len(raw) <= _BYTES and len(raw) - len(raw.translate(None, b"[{")) <= _DEPTH))
         and ("null" not in text or _is_finite(value))
-    )
+    ):
+        return text
+    return None
 
 
 def _is_finite(value: object) -> bool:

@@ -4,8 +4,8 @@ Events are kept sorted by `(persisted_at, seq)`: appends nearly always go to the
 belongs. Three indexes (by id, by instance, by cause) keep reads from scanning what they need not.
 Writers hold a lock; readers hold it only while they take a copy of what they are about to look at.
 
-Nothing here is a container per event (no row tuples, no list for a single effect): the garbage collector visits
-containers, and with them an append took three times as long.
+Each event is kept as a row, see `store.memory_rows`, and little is made beside it: no entry in a second dict, no list
+for a single effect. What many events cost is mostly what the garbage collector and the processor's caches see of them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
-from operator import attrgetter
+from dataclasses import replace
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from xcstore.errors import ConcurrencyError, DuplicateEventError, NotFoundError, QueryError, UnknownEventError
@@ -44,7 +45,6 @@ from xcstore.store.base import (
 from xcstore.store.codec import (
     NO_REDACTION,
     Redaction,
-    check_writable,
     check_writable_outbox,
     check_writable_snapshot,
     event_from_document,
@@ -53,6 +53,29 @@ from xcstore.store.codec import (
     snapshot_to_document,
 )
 from xcstore.store.cursors import decode_cursor, encode_cursor
+from xcstore.store.limits import pack
+from xcstore.store.memory_rows import (
+    AFTER,
+    AT,
+    BEFORE,
+    CAUSED_BY,
+    COMPONENT,
+    ID,
+    INSTANCE,
+    LABEL_NAMES,
+    LABELS,
+    MACHINE,
+    SEQ,
+    TYPE,
+    VIEWED,
+    Key,
+    Row,
+    key_of,
+    row_of,
+    unpack,
+    view_of,
+    viewing,
+)
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
@@ -60,17 +83,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InMemoryDefinitionStore", "InMemoryEventStore", "InMemorySnapshotStore", "open_memory_stores"]
 
-Key = tuple[int, int]
-"""(persisted_at, seq): the order of pages."""
-
 _BATCH: Final = 1_000
 _names = itertools.count(1)
-
-_SLOTS: Final = tuple(
-    (getattr(PersistedEvent, field.name).__get__, getattr(PersistedEvent, field.name).__set__)
-    for field in fields(PersistedEvent)
-    if field.name != "seq"
-)
 
 
 def open_memory_stores(
@@ -108,12 +122,14 @@ class InMemoryEventStore:
         self._redact = redact
         self._search_seconds = search_seconds
         self._lock = threading.Lock()
-        self._ordered: list[PersistedEvent] = []
-        self._by_id: dict[str, PersistedEvent] = {}
-        self._seq: dict[str, int] = {}
-        self._by_instance: dict[str, list[PersistedEvent]] = {}
+        self._ordered: list[Row] = []
+        self._by_id: dict[str, Row] = {}
+        """In order of insertion."""
+        self._by_instance: dict[str, list[Row]] = {}
         self._effects: dict[str, str | list[str]] = {}
-        """Ids of effects by id of their cause, in order of insertion; a single one, the usual case, without a list."""
+        """Ids of effects by id of their cause; a single one, the usual case, without a list."""
+        self._indexed = 0
+        """So many events are in `_effects`; the others are added when somebody asks, as most runs never do."""
         self._summaries: dict[str, InstanceSummary] = {}
         """What has been asked for; an append to the instance drops it."""
         self._chained: set[str] = set()
@@ -136,33 +152,48 @@ class InMemoryEventStore:
     def append(
         self, event: PersistedEvent, *, expected_last_id: str | None = None, outbox: OutboxChange | None = None
     ) -> None:
-        check_writable(event)
+        labels, values = pack(event, self._by_instance)
         if outbox is not None:
             check_writable_outbox(outbox)
-        with self._lock:
-            if expected_last_id is not None and expected_last_id != self._last_id(event.instance_id):
+        event_id, instance_id, at = event.id, event.instance_id, event.persisted_at
+        lock, by_id = self._lock, self._by_id
+        lock.acquire()  # `with` takes twice as long
+        try:
+            stream = self._by_instance.get(instance_id)
+            # Nearly all go on from the last event of a chain, and name it; for these nothing else need be found out.
+            goes_on = stream is not None and stream[-1][ID] == expected_last_id and instance_id in self._chained
+            if not goes_on and expected_last_id is not None and expected_last_id != self._last_id(instance_id):
                 raise ConcurrencyError(
-                    f"instance {event.instance_id!r} ends with event {self._last_id(event.instance_id)!r}, "
+                    f"instance {instance_id!r} ends with event {self._last_id(instance_id)!r}, "
                     f"not {expected_last_id!r}; read it again, then append"
                 )
-            if event.id in self._by_id:
-                raise DuplicateEventError(event.id)
-            self._add(event)
+            if event_id in by_id:
+                raise DuplicateEventError(event_id)
+            row = by_id[event_id] = row_of(event, len(by_id) + 1, labels, values)
+            if goes_on and stream and stream[-1][LABELS][AFTER] == labels[BEFORE] and self._ordered[-1][AT] <= at:
+                self._ordered.append(row)
+                stream.append(row)
+            else:
+                self._insert(row)
+            if self._summaries:
+                self._summaries.pop(instance_id, None)
             if outbox is not None:
                 self._change_outbox(outbox)
+        finally:
+            lock.release()
 
     def append_many(self, events: Iterable[PersistedEvent]) -> int:
-        batch = list(events)
-        for event in batch:
-            check_writable(event)
+        batch = [(event, *pack(event, self._by_instance)) for event in events]
         with self._lock:
             seen: set[str] = set()
-            for event in batch:
+            for event, _, _ in batch:
                 if event.id in self._by_id or event.id in seen:
                     raise DuplicateEventError(event.id)
                 seen.add(event.id)
-            for event in batch:
-                self._add(event)
+            for event, labels, values in batch:
+                row = self._by_id[event.id] = row_of(event, len(self._by_id) + 1, labels, values)
+                self._insert(row)
+                self._summaries.pop(event.instance_id, None)
         return len(batch)
 
     def change_outbox(self, change: OutboxChange) -> None:
@@ -176,41 +207,40 @@ class InMemoryEventStore:
         found = [work for work in kept if component_name is None or work.component_name == component_name]
         return sorted(found, key=lambda work: (work.position, work.id))
 
-    def _add(self, event: PersistedEvent) -> None:
-        # Spelled out for speed: all that the runtime does in memory passes here.
-        event_id, instance_id, at = event.id, event.instance_id, event.persisted_at
-        self._by_id[event_id] = event
-        self._seq[event_id] = len(self._by_id)
-        ordered = self._ordered
-        if ordered and ordered[-1].persisted_at > at:
-            insort(ordered, event, key=self._key)
+    def _insert(self, row: Row) -> None:
+        """Put a row where it belongs: among all, and among those of its instance."""
+        at, instance_id, before = row[AT], row[INSTANCE], row[LABELS][BEFORE]
+        if self._ordered and self._ordered[-1][AT] > at:
+            insort(self._ordered, row, key=key_of)
         else:
-            ordered.append(event)
+            self._ordered.append(row)
         stream = self._by_instance.get(instance_id)
         if stream is None:
-            self._by_instance[instance_id] = [event]
-            if event.state_before == "":
+            self._by_instance[instance_id] = [row]
+            if before == "":
                 self._chained.add(instance_id)
-        else:
-            last = stream[-1]
-            if last.persisted_at > at:
-                insort(stream, event, key=self._key)
-                self._chained.discard(instance_id)
-            else:
-                if last.state_after != event.state_before:
-                    self._chained.discard(instance_id)
-                elif last.persisted_at < at and instance_id not in self._chained and _ends_alone(stream):
-                    self._chained.add(instance_id)
-                stream.append(event)
-        if event.caused_by:
-            for cause in dict.fromkeys(event.caused_by):
-                effects = self._effects.setdefault(cause, event_id)
+            return
+        last = stream[-1]
+        if last[AT] > at:
+            insort(stream, row, key=key_of)
+            self._chained.discard(instance_id)
+            return
+        if last[LABELS][AFTER] != before:
+            self._chained.discard(instance_id)
+        elif last[AT] < at and instance_id not in self._chained and _ends_alone(stream):
+            self._chained.add(instance_id)
+        stream.append(row)
+
+    def _index_effects(self) -> None:
+        # From the end: from the start, all that were indexed before would be passed first.
+        for row in islice(reversed(self._by_id.values()), len(self._by_id) - self._indexed):
+            for cause in dict.fromkeys(row[CAUSED_BY]):
+                effects = self._effects.setdefault(cause, row[ID])
                 if isinstance(effects, list):
-                    effects.append(event_id)
-                elif effects != event_id:
-                    self._effects[cause] = [effects, event_id]
-        if self._summaries:
-            self._summaries.pop(instance_id, None)
+                    effects.append(row[ID])
+                elif effects != row[ID]:
+                    self._effects[cause] = [effects, row[ID]]
+        self._indexed = len(self._by_id)
 
     def _last_id(self, instance_id: str) -> str:
         """Id of the last event of the stream; '' where there is none."""
@@ -218,7 +248,7 @@ class InMemoryEventStore:
         if stream is None:
             return ""
         if instance_id in self._chained or _ends_alone(stream):
-            return stream[-1].id
+            return stream[-1][ID]
         return self._summary(instance_id).last_event_id
 
     def _change_outbox(self, change: OutboxChange) -> None:
@@ -230,22 +260,7 @@ class InMemoryEventStore:
     # One stream, one event
 
     def get_events_for_instance(self, instance_id: str) -> Sequence[PersistedEvent]:
-        return self._read(order_stream(self._stamped(self._instance(instance_id))))
-
-    def get_streams(
-        self, instance_ids: Iterable[str], *, event_types: Sequence[str] = (), start: EpochMs | None = None
-    ) -> Mapping[str, Sequence[PersistedEvent]]:
-        streams: dict[str, Sequence[PersistedEvent]] = {}
-        for instance_id in dict.fromkeys(instance_ids):
-            events = [
-                event
-                for event in self._instance(instance_id)
-                if (not event_types or event.event_type in event_types)
-                and (start is None or event.persisted_at >= start)
-            ]
-            if events:
-                streams[instance_id] = self._read(order_stream(self._stamped(events)))
-        return streams
+        return self._in_order(self._instance(instance_id))
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
         stream = self.get_events_for_instance(instance_id)
@@ -256,11 +271,25 @@ class InMemoryEventStore:
             f"event {last_event_id!r} is not among the {len(stream)} events of instance {instance_id!r}"
         )
 
+    def get_streams(
+        self, instance_ids: Iterable[str], *, event_types: Sequence[str] = (), start: EpochMs | None = None
+    ) -> Mapping[str, Sequence[PersistedEvent]]:
+        streams: dict[str, Sequence[PersistedEvent]] = {}
+        for instance_id in dict.fromkeys(instance_ids):
+            rows = [
+                row
+                for row in self._instance(instance_id)
+                if (not event_types or row[LABELS][TYPE] in event_types) and (start is None or row[AT] >= start)
+            ]
+            if rows:
+                streams[instance_id] = self._in_order(rows)
+        return streams
+
     def get_event(self, event_id: str) -> PersistedEvent:
-        event = self._by_id.get(event_id)
-        if event is None:
+        row = self._by_id.get(event_id)
+        if row is None:
             raise NotFoundError(f"no event {event_id!r} in {self.identity}")
-        return self._read([event])[0]
+        return self._unpacked(row)
 
     def get_events(self, event_ids: Iterable[str]) -> Mapping[str, PersistedEvent]:
         with self._lock:
@@ -269,7 +298,8 @@ class InMemoryEventStore:
 
     def get_caused_events(self, event_id: str) -> Sequence[PersistedEvent]:
         with self._lock:
-            return self._read(sorted(self._effects_of(event_id), key=self._key))
+            self._index_effects()
+            return self._read(sorted(self._effects_of(event_id), key=key_of))
 
     # Many events
 
@@ -289,20 +319,20 @@ class InMemoryEventStore:
         key = None if after is None else _decode(after, kind)
         holds = self._condition(query)
         deadline = time.monotonic() + self._search_seconds if query.text else None
-        found: list[PersistedEvent] = []
+        found: list[Row] = []
         for batch in self._candidates(query, key, newest_first=newest_first):
-            for event in batch:
-                if holds(event):
-                    found.append(event)
+            for row in batch:
+                if holds(row):
+                    found.append(row)
                     if len(found) > limit:
                         found.pop()
-                        return Page(items=tuple(self._read(found)), next=encode_cursor(kind, *self._key(found[-1])))
+                        return Page(items=tuple(self._read(found)), next=encode_cursor(kind, *key_of(found[-1])))
             if deadline is not None and time.monotonic() >= deadline:
                 last = batch[-1]
                 return Page(
                     items=tuple(self._read(found)),
-                    next=encode_cursor(kind, *self._key(last)),
-                    searched_to=last.persisted_at,
+                    next=encode_cursor(kind, *key_of(last)),
+                    searched_to=last[AT],
                 )
         return Page(items=tuple(self._read(found)))
 
@@ -310,16 +340,16 @@ class InMemoryEventStore:
         self, query: EventQuery, *, by: Sequence[CountBy] = (), bucket_ms: DurationMs | None = None
     ) -> Sequence[Count]:
         filtering.check_count(by, bucket_ms)
-        events = self._matching(query)
+        rows = self._matching(query)
         if not by and bucket_ms is None:
-            return [Count(key=(), bucket=None, count=sum(1 for _ in events))]
-        values = [attrgetter(name) for name in by]
+            return [Count(key=(), bucket=None, count=sum(1 for _ in rows))]
+        labels = [itemgetter(LABEL_NAMES.index(name)) for name in by]
         counts = Counter(
             (
-                tuple(value(event) for value in values),
-                None if bucket_ms is None else event.persisted_at // bucket_ms * bucket_ms,
+                tuple(label(row[LABELS]) for label in labels),
+                None if bucket_ms is None else row[AT] // bucket_ms * bucket_ms,
             )
-            for event in events
+            for row in rows
         )
         return [
             Count(key=key, bucket=None if bucket is None else EpochMs(bucket), count=number)
@@ -330,7 +360,7 @@ class InMemoryEventStore:
         with self._lock:
             if not self._ordered:
                 return None
-            return self._ordered[0].persisted_at, self._ordered[-1].persisted_at
+            return self._ordered[0][AT], self._ordered[-1][AT]
 
     # Instances
 
@@ -382,15 +412,16 @@ class InMemoryEventStore:
             root = self._by_id.get(event_id)
             if root is None:
                 raise NotFoundError(f"no event {event_id!r} in {self.identity}")
+            self._index_effects()
             loaded, left = self._walk(root, direction, max_events)
             links: dict[tuple[str, str], None] = {}
             missing: dict[str, None] = {}
-            for event in loaded.values():
-                for cause in event.caused_by:
+            for row in loaded.values():
+                for cause in row[CAUSED_BY]:
                     if cause not in self._by_id:
                         missing[cause] = None
                     if cause in missing or cause in loaded:
-                        links[cause, event.id] = None
+                        links[cause, row[ID]] = None
         return Trace(
             root_id=event_id,
             events=tuple(self._read(loaded.values())),
@@ -400,37 +431,35 @@ class InMemoryEventStore:
             unread=left,
         )
 
-    def _walk(
-        self, root: PersistedEvent, direction: Direction, max_events: int
-    ) -> tuple[dict[str, PersistedEvent], int]:
+    def _walk(self, root: Row, direction: Direction, max_events: int) -> tuple[dict[str, Row], int]:
         """Events by id, breadth first, and how many next to them were left out."""
-        loaded = {root.id: root}
+        loaded = {root[ID]: root}
         left: set[str] = set()
         level = [(root, way) for way in ("causes", "effects") if direction in (way, "both")]
-        walked = {(root.id, way) for _, way in level}
+        walked = {(root[ID], way) for _, way in level}
         while level:
-            reached: dict[tuple[str, str], PersistedEvent] = {}
-            for event, way in level:
-                for neighbour in self._neighbours(event, way):
-                    step = neighbour.id, way
+            reached: dict[tuple[str, str], Row] = {}
+            for row, way in level:
+                for neighbour in self._neighbours(row, way):
+                    step = neighbour[ID], way
                     if step not in walked:
                         walked.add(step)
                         reached[step] = neighbour
             level = []
-            for (event_id, way), event in sorted(reached.items(), key=lambda item: (item[1].persisted_at, item[0])):
+            for (event_id, way), row in sorted(reached.items(), key=lambda item: (item[1][AT], item[0])):
                 if event_id in loaded or len(loaded) < max_events:
-                    loaded[event_id] = event
-                    level.append((event, way))
+                    loaded[event_id] = row
+                    level.append((row, way))
                 else:
                     left.add(event_id)
         return loaded, len(left)
 
-    def _neighbours(self, event: PersistedEvent, way: str) -> Iterable[PersistedEvent]:
+    def _neighbours(self, row: Row, way: str) -> Iterable[Row]:
         if way == "effects":
-            return self._effects_of(event.id)
-        return (self._by_id[cause] for cause in event.caused_by if cause in self._by_id)
+            return self._effects_of(row[ID])
+        return (self._by_id[cause] for cause in row[CAUSED_BY] if cause in self._by_id)
 
-    def _effects_of(self, event_id: str) -> list[PersistedEvent]:
+    def _effects_of(self, event_id: str) -> list[Row]:
         effects = self._effects.get(event_id, ())
         return [self._by_id[effect] for effect in ([effects] if isinstance(effects, str) else effects)]
 
@@ -446,54 +475,52 @@ class InMemoryEventStore:
     ) -> pa.Table:
         from xcstore.store.arrow_tables import events_table  # pyarrow takes a while to import
 
-        events = itertools.islice(self._matching(query, newest_first=newest_first), limit)
-        return events_table(((self._seq[event.id], self._masked(event)) for event in events), columns)
+        rows = islice(self._matching(query, newest_first=newest_first), limit)
+        # A view spares decoding values where none is asked for.
+        viewed = columns is not None and VIEWED.issuperset(columns) and not self._redact
+        read = view_of if viewed else self._unpacked
+        return events_table(((row[SEQ], read(row)) for row in rows), columns)
 
     # Events as they are kept, and on their way out
 
-    def _key(self, event: PersistedEvent) -> Key:
-        return event.persisted_at, self._seq[event.id]
-
-    def _instance(self, instance_id: str) -> list[PersistedEvent]:
+    def _instance(self, instance_id: str) -> list[Row]:
         with self._lock:
             return self._by_instance[instance_id][:] if instance_id in self._by_instance else []
 
-    def _between(self, start: EpochMs | None, end: EpochMs | None) -> list[PersistedEvent]:
+    def _between(self, start: EpochMs | None, end: EpochMs | None) -> list[Row]:
         with self._lock:
             return self._ordered[self._position(start) : None if end is None else self._position(end + 1)]
 
     def _position(self, moment: int | None) -> int:
         """Where the events from `moment` on begin."""
-        return 0 if moment is None else bisect_left(self._ordered, moment, key=_persisted_at)
+        return 0 if moment is None else bisect_left(self._ordered, moment, key=itemgetter(AT))
 
-    def _candidates(
-        self, query: EventQuery, after: Key | None, *, newest_first: bool
-    ) -> Iterator[Sequence[PersistedEvent]]:
+    def _candidates(self, query: EventQuery, after: Key | None, *, newest_first: bool) -> Iterator[Sequence[Row]]:
         """Batches of events in page order, among which are all that the query asks for."""
         if not query.instance_ids:
             yield from self._batches(query.start, query.end, after, newest_first=newest_first)
             return
-        events = [event for instance_id in set(query.instance_ids) for event in self._instance(instance_id)]
-        events.sort(key=self._key, reverse=newest_first)
+        rows = [row for instance_id in set(query.instance_ids) for row in self._instance(instance_id)]
+        rows.sort(key=key_of, reverse=newest_first)
         if after is not None and newest_first:
-            events = [event for event in events if self._key(event) < after]
+            rows = [row for row in rows if key_of(row) < after]
         elif after is not None:
-            events = [event for event in events if self._key(event) > after]
-        if events:
-            yield events
+            rows = [row for row in rows if key_of(row) > after]
+        if rows:
+            yield rows
 
     def _batches(
         self, start: EpochMs | None, end: EpochMs | None, after: Key | None, *, newest_first: bool
-    ) -> Iterator[list[PersistedEvent]]:
+    ) -> Iterator[list[Row]]:
         """The events of a time range, a batch at a time; what is appended meanwhile neither repeats nor hides any."""
         while True:
             with self._lock:
                 low = self._position(start)
                 high = len(self._ordered) if end is None else self._position(end + 1)
                 if after is not None and newest_first:
-                    high = min(high, bisect_left(self._ordered, after, key=self._key))
+                    high = min(high, bisect_left(self._ordered, after, key=key_of))
                 elif after is not None:
-                    low = max(low, bisect_right(self._ordered, after, key=self._key))
+                    low = max(low, bisect_right(self._ordered, after, key=key_of))
                 if newest_first:
                     batch = self._ordered[max(low, high - _BATCH) : max(low, high)][::-1]
                 else:
@@ -501,24 +528,24 @@ class InMemoryEventStore:
             if not batch:
                 return
             yield batch
-            after = self._key(batch[-1])
+            after = key_of(batch[-1])
 
-    def _matching(self, query: EventQuery, *, newest_first: bool = False) -> Iterator[PersistedEvent]:
+    def _matching(self, query: EventQuery, *, newest_first: bool = False) -> Iterator[Row]:
         """All that the query asks for, of one moment."""
         filtering.check_query(query, self._redact)
         holds = self._condition(query)
         if query.instance_ids:
-            batches: Iterable[Sequence[PersistedEvent]] = self._candidates(query, None, newest_first=newest_first)
+            batches: Iterable[Sequence[Row]] = self._candidates(query, None, newest_first=newest_first)
         else:
-            events = self._between(query.start, query.end)
-            batches = [events[::-1] if newest_first else events]
-        return (event for batch in batches for event in batch if holds(event))
+            rows = self._between(query.start, query.end)
+            batches = [rows[::-1] if newest_first else rows]
+        return (row for batch in batches for row in batch if holds(row))
 
-    def _condition(self, query: EventQuery) -> Callable[[PersistedEvent], bool]:
+    def _condition(self, query: EventQuery) -> Callable[[Row], bool]:
         holds = filtering.condition(query)
-        if not self._redact:
-            return holds
-        return lambda event: holds(self._masked(event))
+        if self._redact:
+            return lambda row: holds(self._unpacked(row))
+        return viewing(holds)
 
     def _matching_summaries(self, query: InstanceQuery) -> list[InstanceSummary]:
         holds = filtering.instance_condition(query)
@@ -530,28 +557,26 @@ class InMemoryEventStore:
     def _summary(self, instance_id: str) -> InstanceSummary:
         known = self._summaries.get(instance_id)
         if known is None:
-            events = self._by_instance[instance_id]
-            last = events[-1]
-            if instance_id not in self._chained and not _ends_alone(events):  # only ties need the stream's order
-                last = order_stream(self._stamped(events))[-1]
+            rows = self._by_instance[instance_id]
+            last = rows[-1]
+            if instance_id not in self._chained and not _ends_alone(rows):  # only ties need the stream's order
+                last = self._by_id[order_stream(map(unpack, rows))[-1].id]
+            labels = last[LABELS]
             known = self._summaries[instance_id] = InstanceSummary(
                 instance_id=instance_id,
-                component_name=last.component_name,
-                machine_name=last.machine_name,
-                state=last.state_after,
-                created_at=events[0].persisted_at,
-                updated_at=last.persisted_at,
-                event_count=len(events),
-                last_event_id=last.id,
-                last_event_type=last.event_type,
+                component_name=labels[COMPONENT],
+                machine_name=labels[MACHINE],
+                state=labels[AFTER],
+                created_at=rows[0][AT],
+                updated_at=last[AT],
+                event_count=len(rows),
+                last_event_id=last[ID],
+                last_event_type=labels[TYPE],
             )
         return known
 
     def _last_key(self, summary: InstanceSummary) -> Key:
-        return summary.updated_at, self._seq[summary.last_event_id]
-
-    def _stamped(self, events: Iterable[PersistedEvent]) -> list[PersistedEvent]:
-        return [_with_seq(event, self._seq[event.id]) for event in events]
+        return key_of(self._by_id[summary.last_event_id])
 
     def _masked(self, event: PersistedEvent) -> PersistedEvent:
         if not self._redact:
@@ -559,9 +584,16 @@ class InMemoryEventStore:
         masked = event_from_document(event_to_document(event), redact=self._redact)
         return replace(masked, seq=event.seq, definition_hash=event.definition_hash, faults=event.faults)
 
-    def _read(self, events: Iterable[PersistedEvent]) -> list[PersistedEvent]:
-        """Events as they are given out: with their `seq`, and masked."""
-        return [self._masked(event) for event in self._stamped(events)]
+    def _unpacked(self, row: Row) -> PersistedEvent:
+        """The event as it is given out: with its `seq`, and masked."""
+        return self._masked(unpack(row)) if self._redact else unpack(row)
+
+    def _read(self, rows: Iterable[Row]) -> list[PersistedEvent]:
+        return [self._unpacked(row) for row in rows]
+
+    def _in_order(self, rows: Iterable[Row]) -> list[PersistedEvent]:
+        """Events of one instance, in the order of its stream."""
+        return [self._masked(event) for event in order_stream(map(unpack, rows))]
 
 
 class InMemorySnapshotStore:
@@ -661,13 +693,9 @@ class InMemoryDefinitionStore:
             return list(self._definitions.values())
 
 
-def _ends_alone(stream: Sequence[PersistedEvent]) -> bool:
+def _ends_alone(stream: Sequence[Row]) -> bool:
     """Whether the last moment has one event only."""
-    return len(stream) < 2 or stream[-2].persisted_at != stream[-1].persisted_at
-
-
-def _persisted_at(event: PersistedEvent) -> int:
-    return event.persisted_at
+    return len(stream) < 2 or stream[-2][AT] != stream[-1][AT]
 
 
 def _page_key(item: tuple[int, int, InstanceSummary]) -> Key:
@@ -679,15 +707,3 @@ def _decode(cursor: Cursor, kind: str) -> Key:
     assert isinstance(at, int)
     assert isinstance(seq, int)
     return at, seq
-
-
-def _with_seq(event: PersistedEvent, seq: int) -> PersistedEvent:
-    """The event with its place of insertion. Stamped on reading: most events are appended more often than read."""
-    if event.seq == seq:
-        return event
-    # dataclasses.replace does the same in three times the time
-    stamped = PersistedEvent.__new__(PersistedEvent)
-    for get, set_ in _SLOTS:
-        set_(stamped, get(event))
-    object.__setattr__(stamped, "seq", seq)
-    return stamped
