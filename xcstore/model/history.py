@@ -8,7 +8,16 @@ from typing import Any, Final, Literal
 
 from xcstore.units import DurationMs, EpochMs
 
-__all__ = ["CREATION", "Instance", "InstanceSnapshot", "PendingTimeout", "PersistedEvent", "Status", "new_event"]
+__all__ = [
+    "CREATION",
+    "Instance",
+    "InstanceSnapshot",
+    "OpenEvent",
+    "PendingTimeout",
+    "PersistedEvent",
+    "Status",
+    "new_event",
+]
 
 CREATION: Final = "INSTANCE_CREATED"
 """Event type of the first event of an instance; its `state_before` is ''."""
@@ -54,7 +63,7 @@ class PersistedEvent:
     """The document it was read from; only the codec reads it."""
 
 
-class _OpenEvent:
+class OpenEvent:
     """An event whose fields can still be set; see `new_event`."""
 
     __slots__ = tuple(PersistedEvent.__dataclass_fields__)
@@ -82,7 +91,7 @@ def new_event(
     For who makes them by the hundred thousand. A frozen dataclass sets each field by a call; here the fields of an
     open twin, which has the same slots, are set, and then it becomes a `PersistedEvent`.
     """
-    event: Any = _OpenEvent()
+    event: Any = OpenEvent()
     event.id = event_id
     event.instance_id = instance_id
     event.machine_name = machine_name

@@ -55,6 +55,7 @@ class Live:
     parent_machine: str | None
     is_entry_point: bool
     last_event_id: str
+    machine_name: str = field(init=False)
     moves: Mapping[str, Move] = field(init=False)
     """Where events lead from the present state."""
     number: int = 0
@@ -68,6 +69,7 @@ class Live:
 
     def __post_init__(self) -> None:
         self.moves = self.table.moves.get(self.state, {})
+        self.machine_name = self.table.machine.name
 
     @classmethod
     def of(cls, instance: Instance, table: MachineTable, last_event_id: str) -> Live:
@@ -103,7 +105,7 @@ class Live:
     def to_instance(self, component_name: str) -> Instance:
         return Instance(
             id=self.id,
-            machine_name=self.table.machine.name,
+            machine_name=self.machine_name,
             component_name=component_name,
             current_state=self.state,
             status=self.status,

@@ -52,7 +52,7 @@ class Population:
         self._created += 1
         live.number = self._created
         self.by_id[live.id] = live
-        machine_name = live.table.machine.name
+        machine_name = live.machine_name
         self._by_machine[machine_name][live.id] = None
         properties = live.properties if created_with is None else created_with
         for prop in live.table.matched_properties:
@@ -63,7 +63,7 @@ class Population:
                 live.index_keys.append((prop, text))
 
     def remove(self, live: Live) -> None:
-        instance_id, machine_name = live.id, live.table.machine.name
+        instance_id, machine_name = live.id, live.machine_name
         self.by_id.pop(instance_id, None)
         self._by_machine[machine_name].pop(instance_id, None)
         for prop, text in live.index_keys:

@@ -92,7 +92,7 @@ class Reviver:
         live.transitions += folded.events
         self._revived.append((folded, live))
         self.executor.notify(
-            "instance_restored", live.id, machine=live.table.machine.name, state=live.state, status=live.status
+            "instance_restored", live.id, machine=live.machine_name, state=live.state, status=live.status
         )
         if live.status != "active" and not live.is_entry_point and not keep:
             self.executor.forget(live)
