@@ -287,6 +287,8 @@ def test_an_unknown_target_machine_is_an_error_of_the_instance_after_its_state_c
     assert w.told("instance_error") == [{"error": "Machine Elsewhere not found"}]
     assert w.history(it)[-1] == ("GO", "S", "T")
     assert w.runtime.find_instance(it) is None
+    again = FSMRuntime(w.runtime.component, w.stores, clock=w.clock)
+    assert (again.restore().ended, again.find_instance(it)) == (1, None)
 
 
 KEYED = """

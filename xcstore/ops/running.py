@@ -143,6 +143,9 @@ class Stage:
         snapshot_interval: int | None = 10,
         restore: bool = False,
     ) -> None:
+        known = stores.events.time_range() if restore else None
+        if start is not None and known is not None:
+            start = max(start, known[1])  # what goes on comes after what is stored
         self.clock: _PatientClock | SystemClock = (
             SystemClock() if start is None else _PatientClock(start, lambda: len(self.seen))
         )

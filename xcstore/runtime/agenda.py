@@ -19,6 +19,7 @@ from xcstore.errors import (
     NotFoundError,
     StoreError,
 )
+from xcstore.runtime.clock import Latest
 from xcstore.runtime.live import Causes
 from xcstore.runtime.outbox import Outbox
 from xcstore.runtime.work import Work
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 _MANY = 100_000
 _ROOM = 1 << 20
 # Trying again cannot help against these, and keeping the work would block everything behind it.
-_HOPELESS = (InstanceNotActiveError, NotFoundError, LimitExceededError, ConcurrencyError, DuplicateEventError)
+_HOPELESS = (InstanceNotActiveError, NotFoundError, LimitExceededError, DuplicateEventError)
 
 
 class Agenda:
@@ -54,6 +55,8 @@ class Agenda:
         self.busy = False
         self.causes: Causes = ()
         self.outboxes: dict[int, Outbox] = {}
+        self.latest: dict[int, Latest] = {}
+        """By the identity of the clock."""
         self._first = self._last = 0
 
     def accept(self, work: Work) -> None:
@@ -99,9 +102,12 @@ class Agenda:
         finally:
             self.busy = False
             self.causes = ()
+        self._settle(work)
+        self.take_asked(work.executor.outbox)
+
+    def _settle(self, work: Work) -> None:
         if work.ticket is not None:
             work.ticket.outbox.settle(work)
-        self.take_asked(work.executor.outbox)
 
     def enter_asked(self, outbox: Outbox | None) -> None:
         """Have what was asked for, and is not entered yet, written with the event that is about to be stored."""
@@ -149,6 +155,7 @@ class Agenda:
         """
         queue = self.queue
         done = 0
+        late: Work | None = None
         while queue:
             work = queue.popleft()
             executor = work.executor
@@ -160,17 +167,23 @@ class Agenda:
                 log.warning("%d pieces of work followed from one; a loop? component=%s", _MANY, executor.name)
             try:
                 self.run(work)
+            except ConcurrencyError as error:
+                if work is late:
+                    executor.give_up(work, error)
+                    self._settle(work)
+                else:
+                    # Another runtime has moved the instance on. It has been read again: look at the work anew, once.
+                    late = work
+                    queue.appendleft(work)
             except _HOPELESS as error:
-                if work.ticket is not None:
-                    work.ticket.outbox.settle(work)
+                self._settle(work)
                 executor.give_up(work, error)
             except StoreError as error:
                 executor.hold_up(work, error)
             except Exception as error:
                 # A defect, or a store that raises what it should not; the rest of the queue must not wait for it.
                 log.exception("a piece of work failed component=%s", executor.name)
-                if work.ticket is not None:
-                    work.ticket.outbox.settle(work)
+                self._settle(work)
                 executor.give_up(work, error)
         for outbox in self.outboxes.values():
             if outbox.dirty:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from xcstore.units import DurationMs, EpochMs
 
-__all__ = ["Clock", "SimulatedClock", "SystemClock", "Timer"]
+__all__ = ["Clock", "Latest", "SimulatedClock", "SystemClock", "Timer"]
 
 
 class Timer:
@@ -27,6 +27,15 @@ class Timer:
         if self.callback is not None:
             self.callback = None
             self._schedule.note_cancelled()
+
+
+class Latest:
+    """The latest moment that events were stored at by those who share a clock. Theirs never go back before it."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = EpochMs(0)
 
 
 class Clock(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -129,8 +130,9 @@ class FSMRuntime:
     ) -> None:
         """Send an event to an instance. Give either an `Event`, or its type and payload.
 
-        `caused_by` is for answers from outside: it names the events that they answer. From within a method or a
-        listener, the event being processed is the cause, and the sending waits its turn.
+        The payload is the runtime's from now on; do not change what is in it. `caused_by` is for answers from outside:
+        it names the events that they answer. From within a method or a listener, the event being processed is the
+        cause, and the sending waits its turn.
 
         Raises
         ------
@@ -139,7 +141,8 @@ class FSMRuntime:
         InstanceNotActiveError
             The instance is unknown here, or finished.
         ConcurrencyError
-            Another runtime has moved the instance on.
+            Another runtime has moved the instance on. It has been read again: what is sent next is looked at as things
+            are now.
         StoreError
             The event could not be stored; nothing has changed. Sent again, it is not stored twice, also where the
             store broke off in the middle.
@@ -273,12 +276,10 @@ class FSMRuntime:
         revived = []
         for instance_id, stream in streams.items():
             table = self._population.get_table(stream[0].machine_name)
-            live, base = self._population.find(instance_id), None
+            live = self._population.find(instance_id)
             if live is not None:
-                due = {timer.event_type: (timer.due, "".join(timer.causes[:1])) for timer in live.timers.values()}
-                base = Folded(live.to_instance(self.component.name), live.last_event_id, due=due)
-            folded = fold(table, order_stream(stream), base)
-            if folded is not None:
+                self._executor.follow(live, order_stream(stream))
+            elif (folded := fold(table, order_stream(stream))) is not None:
                 revived.append(folded)
         self._revive(revived)
         return sum(len(stream) for stream in streams.values())
@@ -317,15 +318,17 @@ class FSMRuntime:
 
     def find_instance(self, instance_id: str) -> Instance | None:
         live = self._population.find(instance_id)
-        return None if live is None else live.to_instance(self.component.name)
+        return None if live is None else copy.deepcopy(live.to_instance(self.component.name))
 
     def get_instance(self, instance_id: str) -> Instance:
         """`NotFoundError` where it is unknown here, or has ended and was disposed of."""
-        return self._get(instance_id).to_instance(self.component.name)
+        return copy.deepcopy(self._get(instance_id).to_instance(self.component.name))
 
     def instances(self, machine_name: str | None = None) -> Iterator[Instance]:
-        """Live instances in order of creation."""
-        return (live.to_instance(self.component.name) for live in self._population.of_machine(machine_name))
+        """Live instances in order of creation, as copies that are the caller's."""
+        return (
+            copy.deepcopy(live.to_instance(self.component.name)) for live in self._population.of_machine(machine_name)
+        )
 
     def pending_timeouts(self, instance_id: str) -> tuple[PendingTimeout, ...]:
         """Timers of an instance with the time that is left."""

@@ -33,8 +33,8 @@ from xcstore.model.definition import Component, StateMachine
 from xcstore.model.history import CREATION, Instance, InstanceSnapshot, OpenEvent, PersistedEvent, new_event
 from xcstore.runtime.agenda import Agenda
 from xcstore.runtime.asking import ask_cascades, ask_others
-from xcstore.runtime.clock import Clock
-from xcstore.runtime.folding import born
+from xcstore.runtime.clock import Clock, Latest
+from xcstore.runtime.folding import Folded, born, fold
 from xcstore.runtime.ids import IdSource
 from xcstore.runtime.interpreter import (
     Event,
@@ -109,6 +109,7 @@ class Executor:
         self.outbox: Outbox | None = None
         self.reach: Callable[[str], Executor | None] | None = None
         """How to find another component."""
+        self.latest = Latest()
         self.agenda = Agenda()
         self.join(self.agenda)
 
@@ -117,6 +118,8 @@ class Executor:
         if agenda is not self.agenda:
             agenda.queue.extend(self.agenda.queue)
             self.agenda = agenda
+        mine_latest, self.latest = self.latest, agenda.latest.setdefault(id(self.clock), self.latest)
+        self.latest.at = max(self.latest.at, mine_latest.at)
         if self.events is not None and getattr(self.events, "keeps_outbox", False):
             store: Any = self.events
             mine = self.outbox or Outbox(store)
@@ -261,8 +264,13 @@ class Executor:
             return
         plan = move if isinstance(move, Plan) else self._choose(live, move, event_type, payload)
 
-        agenda = self.agenda
+        agenda, latest = self.agenda, self.latest
         now = self._now()
+        # Streams are in order of time, and a clock can be set back.
+        if now < latest.at:
+            now = latest.at
+        else:
+            latest.at = now
         event_id = self._new_id(now)
         agenda.causes = (event_id,)
         context, public, internal = live.context, live.public, live.internal
@@ -327,6 +335,8 @@ class Executor:
                 if doubt is not None:
                     front, back = list(agenda.front), list(agenda.back)
                     live.attempt = Attempt(doubt, plan, values, entered, told, front, back)
+                elif isinstance(error, ConcurrencyError):
+                    self._read_again(live)
                 raise
         if plan.quiet and work is None and not self.listeners and self.snapshots is None:
             # Most transitions: nothing changes but the values, and nobody looks.
@@ -494,6 +504,40 @@ class Executor:
             return any(found.id == event.id for found in store.get_events_for_instance(event.instance_id))
         return False
 
+    # Another runtime has moved an instance on
+
+    def _read_again(self, live: Live) -> None:
+        """Go on to where the store has the instance, so that what is sent next is looked at as things are."""
+        store: Any = self.events
+        if not hasattr(store, "get_events_for_instance"):
+            return
+        try:
+            stream = store.get_events_for_instance(live.id)
+        except StoreError:
+            return  # the error that is on its way says enough
+        ids = [event.id for event in stream]
+        known = ids.index(live.last_event_id) + 1 if live.last_event_id in ids else 0
+        if known < len(stream):
+            self.follow(live, stream[known:], whole=known == 0)
+
+    def follow(self, live: Live, stream: Sequence[PersistedEvent], *, whole: bool = False) -> None:
+        """Take recorded events as they are; `whole`: from the creation on. Nothing is appended, called or sent."""
+        due = {timer.event_type: (timer.due, "".join(timer.causes[:1])) for timer in live.timers.values()}
+        base = None if whole else Folded(live.to_instance(self.name), live.last_event_id, due=due)
+        folded = fold(live.table, stream, base)
+        if folded is None:
+            return
+        self.stop_timers(live)
+        live.follow(folded.instance, folded.last_event_id)
+        live.transitions += folded.events
+        if live.status != "active":
+            self._dispose(live)
+            return
+        for start in live.table.timers_of(live.state):
+            if start.event_type in folded.due:
+                moment, cause = folded.due[start.event_type]
+                self.start_timer(live, start.event_type, start.reason, moment, (cause,) if cause else ())
+
     # The user's methods
 
     def _run_methods(self, live: Live, methods: Sequence[RunMethod], event: Event, values: Values) -> Values:
@@ -637,15 +681,15 @@ class Executor:
             machine=live.machine_name,
             state=live.state,
             parent=live.parent_id,
-            context=live.context,
-            public_member=live.public,
+            context=copy.deepcopy(live.context) if self.listeners else None,
+            public_member=copy.deepcopy(live.public) if self.listeners else None,
             event_id=record.id,
         )
         for start in table.timers_of(live.state):
             self._start_timer(live, start, record)
 
     def _creation(self, work: Create, machine: StateMachine) -> PersistedEvent:
-        now = self._now()
+        now = self._moment()
         payload: dict[str, object] = {"triggerEvent": work.trigger, "initialContext": dict(work.data)}
         if work.parent_id is not None:
             payload = {"parentInstanceId": work.parent_id, "parentMachineName": work.parent_machine, **payload}
@@ -666,6 +710,10 @@ class Executor:
             dict(work.data),
             self._hash,
         )
+
+    def _moment(self) -> EpochMs:
+        self.latest.at = max(self._now(), self.latest.at)
+        return self.latest.at
 
     def stop_timers(self, live: Live) -> None:
         for event_type in tuple(live.timers):
@@ -688,7 +736,7 @@ class Executor:
         """The event is stored already, so a snapshot that fails is reported and does not undo it."""
         if self.snapshots is None:
             return
-        now = self._now()
+        now = self._moment()
         snapshot = InstanceSnapshot(
             instance=live.to_instance(self.name),
             snapshot_at=now,

@@ -80,9 +80,15 @@ def from_snapshot(snapshot: InstanceSnapshot, table: MachineTable) -> Folded:
         return folded
     remaining = {timeout.event_type: timeout.remaining_ms for timeout in snapshot.pending_timeouts}
     entered = instance.updated_at if instance.updated_at is not None else at
-    for start in table.timers_of(instance.current_state):
+    if table.find_state(instance.current_state) is None:
+        folded.notes.append(f"the definition has no state {instance.current_state!r}")
+    starts = table.timers_of(instance.current_state)
+    gone = remaining.keys() - {start.event_type for start in starts}
+    if gone:
+        folded.notes.append(f"the definition has no timer {', '.join(sorted(gone))} in {instance.current_state!r}")
+    for start in starts:
         left = remaining.get(start.event_type)
-        if left is None and snapshot.timeouts_recorded:
+        if left is None and snapshot.timeouts_recorded and not gone:
             continue  # it has fired, and a self-loop did not start it again
         due = entered + start.delay_ms if left is None else at + left
         folded.due[start.event_type] = (EpochMs(due), snapshot.last_event_id)

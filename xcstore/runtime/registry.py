@@ -155,7 +155,7 @@ class ComponentRegistry:
         start_timers(revivers)
         resume(revivers)
         for runtime in runtimes:
-            runtime.start_entry_point()
+            runtime.resume()
         return tuple(reviver.report() for reviver in revivers)
 
     def __iter__(self) -> Iterator[FSMRuntime]:

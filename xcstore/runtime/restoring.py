@@ -129,13 +129,24 @@ def _alive(
                 findings.problem(f"{summary.instance_id}: there is no machine {summary.machine_name!r} any more")
                 continue
             state = table.find_state(summary.state)
-            if state is not None and state.is_terminal and summary.instance_id not in stay:
+            ended = (state is not None and state.is_terminal) or _is_broken(summary, table, tables)
+            if ended and summary.instance_id not in stay:
                 findings.ended()
                 continue
             yield summary
         cursor = page.next
         if cursor is None:
             return
+
+
+def _is_broken(summary: InstanceSummary, table: MachineTable, tables: Mapping[str, MachineTable]) -> bool:
+    """Whether its last transition was to make an instance of a machine that does not exist, which ended it."""
+    return any(
+        transition.type == "inter_machine"
+        and transition.target_machine not in tables
+        and (transition.event, transition.target) == (summary.last_event_type, summary.state)
+        for transition in table.machine.transitions
+    )
 
 
 def find_entry_point(component: Component, events: EventStore) -> str | None:

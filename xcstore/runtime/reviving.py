@@ -61,7 +61,7 @@ class Reviver:
                 f"component {self.executor.name!r} has no store to be restored from; give it an event_store"
             )
         self._take_work(events)
-        self._continue_ids(events)
+        self._go_on_after(events)
         entered = {work.instance_id: work.event_id for _, work in self.works if isinstance(work, Entered)}
         population = self.executor.population
         found = [
@@ -128,17 +128,18 @@ class Reviver:
                 works.append((stored.position, work))
         self.works = works
 
-    def _continue_ids(self, events: Any) -> None:
-        """Ids of one moment sort as they were made, also when it is another process that goes on."""
+    def _go_on_after(self, events: Any) -> None:
+        """Ids and times go on after what is stored, also where this process has another clock."""
         continue_after = getattr(self.executor.ids, "continue_after", None)
-        if events is not None and continue_after is not None:
-            for event in events.find(EventQuery(), limit=1, newest_first=True).items:
+        for event in () if events is None else events.find(EventQuery(), limit=1, newest_first=True).items:
+            if continue_after is not None:
                 continue_after(event.id)
+            self.executor.latest.at = max(self.executor.latest.at, event.persisted_at)
 
     def report(self) -> RestoreReport:
         return RestoreReport(
             component_name=self.executor.name,
-            instances=len(self._revived),
+            instances=sum(live.id in self.executor.population.by_id for _, live in self._revived),
             from_snapshot=self._from_snapshot,
             events=sum(folded.events for folded, _ in self._revived),
             ended=self._ended,

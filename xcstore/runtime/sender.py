@@ -94,7 +94,7 @@ class Sender:
 Method = Callable[[Event, Instance, Sender], None]
 """A user's method. It may change what is in `instance.context` and `public_member`, which are copies for it.
 
-What a method on exit or on a transition changes is stored with its event. A method on entry runs when the event is
-stored already, as in the reference: what it changes is kept by a snapshot, and shows in the next event. A process that
-is killed between the two runs the method on entry again when it is restored.
+What a method on exit or on a transition changes is stored with its event; `internal_member` is in snapshots alone. A
+method on entry runs when the event is stored already, as in the reference: what it changes is kept by a snapshot, and
+shows in the next event. A process that is killed between the two runs the method on entry again when it is restored.
 """
