@@ -283,7 +283,7 @@ class Executor:
             context = {**context, **payload}
             if public is not None:
                 public = {**public, **payload}
-        if plan.cascades or plan.dynamic or plan.entry is not None:
+        if not plan.plain:
             event = Event(event_type, payload, timestamp)
             after = self._preview(live, plan, (context, public, internal), now)
             told = ask_cascades(self, plan, after, agenda.causes)

@@ -144,8 +144,8 @@ class Plan:
     """What of a transition is known before an event comes."""
 
     __slots__ = (
-        "before", "cascades", "dynamic", "entry", "merges", "moves", "number", "quiet", "starts", "state", "status",
-        "stops", "target", "transition",
+        "before", "cascades", "dynamic", "entry", "merges", "moves", "number", "plain", "quiet", "starts", "state",
+        "status", "stops", "target", "transition",
     )  # fmt: skip
 
     def __init__(self, machine: StateMachine, states: Mapping[str, State], number: int) -> None:
@@ -192,6 +192,8 @@ class Plan:
             self.dynamic or self.cascades or self.entry or self.stops or self.starts or self.status != "active"
         )
         """Whether nothing but the values of the instance changes."""
+        self.plain = not (self.before or self.cascades or self.dynamic or self.entry)
+        """Whether it calls nothing and asks for nothing."""
         self.moves: Mapping[str, Move] = {}
         """Where events lead from the target; set by the table."""
 
