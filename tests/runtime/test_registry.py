@@ -447,3 +447,28 @@ def test_statistics_count_what_lives_waits_and_is_stored(trade):
 
 def test_statistics_leave_stored_events_out_where_told_to(trade):
     assert {one.events for one in trade.registry.statistics(count_events=False).components} == {None}
+
+
+def test_who_leaves_takes_what_waits_for_it_and_no_more():
+    shop = FSMRuntime(component(SHOP), persistence=PersistenceConfig())
+    depot = FSMRuntime(component(SHOP.replace("name: Shop", "name: Depot", 1)), persistence=PersistenceConfig())
+    registry = ComponentRegistry()
+    registry.register(shop)
+    registry.register(depot)
+    bells = [shop.create_instance("Bell"), depot.create_instance("Bell"), shop.create_instance("Bell")]
+    rung: list[str] = []
+    shop.listen(lambda notice: rung.append("Shop") if notice.name == "state_change" else None)
+    depot.listen(lambda notice: rung.append("Depot") if notice.name == "state_change" else None)
+
+    def leave(notice):
+        if notice.name == "state_change" and registry.find_runtime("Depot") is not None:
+            depot.send(bells[1], "RING")
+            shop.send(bells[2], "RING")
+            registry.unregister("Depot")
+
+    shop.listen(leave)
+    shop.send(bells[0], "RING")
+    depot.retry()
+
+    assert rung.count("Depot") == 1
+    assert rung.count("Shop") == 2

@@ -147,6 +147,13 @@ class Agenda:
         self._first, self._last = min(self._first, *places), max(self._last, *places)
         self.queue.extend(work for _, work in works)
 
+    def part_with(self, executor: Executor) -> list[Work]:
+        """Take out what waits for one component."""
+        waiting = list(self.queue)
+        self.queue.clear()
+        self.queue.extend(work for work in waiting if work.executor is not executor)
+        return [work for work in waiting if work.executor is executor]
+
     def drain(self) -> None:
         """Do what is queued.
 

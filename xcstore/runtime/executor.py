@@ -116,7 +116,7 @@ class Executor:
     def join(self, agenda: Agenda) -> None:
         """Share the queue of others."""
         if agenda is not self.agenda:
-            agenda.queue.extend(self.agenda.queue)
+            agenda.queue.extend(self.agenda.part_with(self))
             self.agenda = agenda
         mine_latest, self.latest = self.latest, agenda.latest.setdefault(id(self.clock), self.latest)
         self.latest.at = max(self.latest.at, mine_latest.at)
