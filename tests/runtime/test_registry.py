@@ -9,7 +9,14 @@ import pytest
 from tests.factories import START as THEN
 from tests.factories import event
 from tests.runtime.helpers import START, World, component, world
-from xcstore.errors import ConfigError, InstanceNotActiveError, NotFoundError, QueryError, StoreUnavailableError
+from xcstore.errors import (
+    ConfigError,
+    InstanceNotActiveError,
+    InvalidEventError,
+    NotFoundError,
+    QueryError,
+    StoreUnavailableError,
+)
 from xcstore.model.history import PersistedEvent
 from xcstore.runtime import ComponentRegistry, FSMRuntime, Notice, PersistenceConfig, SimulatedClock
 from xcstore.runtime.registry import LocatedInstance
@@ -472,3 +479,19 @@ def test_who_leaves_takes_what_waits_for_it_and_no_more():
 
     assert rung.count("Depot") == 1
     assert rung.count("Shop") == 2
+
+
+@pytest.mark.parametrize(("mode", "refused"), [("singleton", True), ("multiple", False), (None, False)])
+def test_a_second_entry_instance_of_a_singleton_is_refused_to_others(mode, refused):
+    word = f"entryMachineMode: {mode}\n" if mode else ""
+    desk = FSMRuntime(component(f"name: Front\nentryMachine: Bell\n{word}" + SHOP.split("version: 1.2.0\n")[1]))
+    registry = ComponentRegistry()
+    registry.register(desk)
+
+    if refused:
+        with pytest.raises(InvalidEventError, match="singleton"):
+            registry.create_instance("Front", "Bell")
+        desk.create_instance("Bell")  # who has the runtime itself is not asked, as in the reference
+    else:
+        registry.create_instance("Front", "Bell")
+    assert len(list(desk.instances("Bell"))) == 2

@@ -24,6 +24,7 @@ from xcstore.errors import (
     ConcurrencyError,
     DuplicateEventError,
     InstanceNotActiveError,
+    InvalidEventError,
     LimitExceededError,
     NotFoundError,
     ReadOnlyStoreError,
@@ -184,6 +185,20 @@ class Executor:
                     self._failed_creates[machine_name] = work
                 raise
         return work.instance_id
+
+    def check_singleton(self, machine_name: str) -> None:
+        """Refuse a second instance of an entry machine that is said to be a singleton.
+
+        As in the reference, that counts for who asks from outside the component; without the word there is no limit.
+        """
+        component = self.component
+        if component.source.get("entryMachineMode") != "singleton" or machine_name != component.entry_machine:
+            return
+        living = next((live for live in self.population.of_machine(machine_name) if live.status == "active"), None)
+        if living is not None:
+            raise InvalidEventError(
+                f"{machine_name!r} is the entry machine of {self.name!r} and a singleton; {living.id} lives already"
+            )
 
     def broadcast(self, work: Broadcast) -> int:
         """Send to many; how many it reached."""

@@ -223,8 +223,16 @@ class ComponentRegistry:
         *,
         caused_by: Causes = (),
     ) -> str:
-        """Make an instance in a component; see `FSMRuntime.create_instance`."""
-        return self.get_runtime(component_name).create_instance(machine_name, data, caused_by=caused_by)
+        """Make an instance in a component; see `FSMRuntime.create_instance`.
+
+        Raises
+        ------
+        InvalidEventError
+            It is the entry machine, its `entryMachineMode` is `singleton`, and an instance lives.
+        """
+        runtime = self.get_runtime(component_name)
+        runtime.executor.check_singleton(machine_name)
+        return runtime.create_instance(machine_name, data, caused_by=caused_by)
 
     def send(
         self,

@@ -79,6 +79,7 @@ class Sender:
     ) -> str:
         there, made = self._reach(component_name), self._executor.ids.instance_id()
         data = to_mapping(data, "the data of an instance")
+        there.check_singleton(machine_name)
         there.ask(Create(there, made, machine_name, data, "manual create", source=self._executor.name))
         return made
 
