@@ -109,6 +109,10 @@ class Agenda:
         if work.ticket is not None:
             work.ticket.outbox.settle(work)
 
+    def _give_up(self, work: Work, error: Exception) -> None:
+        self._settle(work)
+        work.executor.give_up(work, error)
+
     def enter_asked(self, outbox: Outbox | None) -> None:
         """Have what was asked for, and is not entered yet, written with the event that is about to be stored."""
         if outbox is None:
@@ -176,22 +180,19 @@ class Agenda:
                 self.run(work)
             except ConcurrencyError as error:
                 if work is late:
-                    executor.give_up(work, error)
-                    self._settle(work)
+                    self._give_up(work, error)
                 else:
                     # Another runtime has moved the instance on. It has been read again: look at the work anew, once.
                     late = work
                     queue.appendleft(work)
             except _HOPELESS as error:
-                self._settle(work)
-                executor.give_up(work, error)
+                self._give_up(work, error)
             except StoreError as error:
                 executor.hold_up(work, error)
             except Exception as error:
                 # A defect, or a store that raises what it should not; the rest of the queue must not wait for it.
                 log.exception("a piece of work failed component=%s", executor.name)
-                self._settle(work)
-                executor.give_up(work, error)
+                self._give_up(work, error)
         for outbox in self.outboxes.values():
             if outbox.dirty:
                 outbox.flush()

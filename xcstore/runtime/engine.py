@@ -18,7 +18,7 @@ from xcstore.runtime.executor import Executor
 from xcstore.runtime.folding import Folded, fold, from_snapshot
 from xcstore.runtime.ids import IdSource, TimeOrderedIds
 from xcstore.runtime.interpreter import Event
-from xcstore.runtime.live import Causes, Live
+from xcstore.runtime.live import Causes
 from xcstore.runtime.matching import PropertyFilter, filter_rules
 from xcstore.runtime.notices import Listener, Notice
 from xcstore.runtime.persistence import EventSink, PersistenceConfig, SnapshotSink, persistence_from
@@ -322,7 +322,10 @@ class FSMRuntime:
 
     def get_instance(self, instance_id: str) -> Instance:
         """`NotFoundError` where it is unknown here, or has ended and was disposed of."""
-        return copy.deepcopy(self._get(instance_id).to_instance(self.component.name))
+        instance = self.find_instance(instance_id)
+        if instance is None:
+            raise NotFoundError(f"Instance {instance_id} not found in {self.component.name!r}")
+        return instance
 
     def instances(self, machine_name: str | None = None) -> Iterator[Instance]:
         """Live instances in order of creation, as copies that are the caller's."""
@@ -338,9 +341,3 @@ class FSMRuntime:
     def last_event_id(self, instance_id: str) -> str | None:
         live = self._population.find(instance_id)
         return None if live is None else live.last_event_id
-
-    def _get(self, instance_id: str) -> Live:
-        live = self._population.find(instance_id)
-        if live is None:
-            raise NotFoundError(f"Instance {instance_id} not found in {self.component.name!r}")
-        return live

@@ -7,8 +7,8 @@ Two rules keep a history true:
 - *The cause is what was being processed.* Each piece of work carries the ids of the events that asked for it.
 
 Which of the two happened is unknown when a store breaks off in the middle of an append. Such an attempt is kept with
-its instance: the same event, sent again, is written under the same id, and another event looks first whether the
-attempt was stored after all.
+its instance, and whatever is sent next looks first whether it was stored after all: the same event is then done, and
+another one finds the instance where the attempt has led it.
 """
 
 from __future__ import annotations
@@ -550,8 +550,7 @@ class Executor:
             return
         for start in live.table.timers_of(live.state):
             if start.event_type in folded.due:
-                moment, cause = folded.due[start.event_type]
-                self.start_timer(live, start.event_type, start.reason, moment, (cause,) if cause else ())
+                self.start_timer(live, start, *folded.due[start.event_type])
 
     # The user's methods
 
@@ -648,16 +647,17 @@ class Executor:
     # Timers
 
     def _start_timer(self, live: Live, start: StartTimer, entered: PersistedEvent) -> None:
-        due = EpochMs(entered.persisted_at + start.delay_ms)
-        self.start_timer(live, start.event_type, start.reason, due, (entered.id,))
+        self.start_timer(live, start, EpochMs(entered.persisted_at + start.delay_ms), entered.id)
 
-    def start_timer(self, live: Live, event_type: str, reason: str, due: EpochMs, causes: Causes) -> None:
-        """Send `event_type` to the instance at `due`, unless it leaves its state before."""
-        self._stop_timer(live, event_type)
-        running = RunningTimer(event_type, due, causes)
-        running.work = Send(self, live.id, Event(event_type, {"reason": reason}), causes, timer=running)
+    def start_timer(self, live: Live, start: StartTimer, due: EpochMs, cause: str) -> None:
+        """Send its event to the instance at `due`, unless that leaves its state before; `cause` may be ''."""
+        self._stop_timer(live, start.event_type)
+        causes = (cause,) if cause else ()
+        running = RunningTimer(start.event_type, due, causes)
+        event = Event(start.event_type, {"reason": start.reason})
+        running.work = Send(self, live.id, event, causes, timer=running)
         running.timer = self.clock.call_at(due, lambda: self.agenda.accept(running.work))
-        live.timers[event_type] = running
+        live.timers[start.event_type] = running
 
     def fire(self, live: Live, running: RunningTimer) -> None:
         """Let a timer fire that is overdue already, if it still runs."""

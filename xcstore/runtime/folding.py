@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from xcstore.model.history import CREATION, Instance, InstanceSnapshot, PersistedEvent, Status
-from xcstore.runtime.interpreter import MachineTable, Move, Plan, StartTimer, choose
+from xcstore.model.history import CREATION, Instance, InstanceSnapshot, PersistedEvent
+from xcstore.runtime.interpreter import MachineTable, Move, Plan, StartTimer, choose, status_in
 from xcstore.units import EpochMs
 
 __all__ = ["Folded", "born", "fold", "from_snapshot"]
@@ -56,7 +56,7 @@ def born(event: PersistedEvent, table: MachineTable) -> Instance:
         machine_name=event.machine_name,
         component_name=event.component_name,
         current_state=event.state_after,
-        status=_status(table, event.state_after),
+        status=status_in(table.find_state(event.state_after)),
         context={} if public else values,
         public_member=values if public else None,
         internal_member={} if public else None,
@@ -64,7 +64,6 @@ def born(event: PersistedEvent, table: MachineTable) -> Instance:
         updated_at=event.persisted_at,
         parent_instance_id=parent if isinstance(parent, str) else None,
         parent_machine_name=parent_machine if isinstance(parent_machine, str) else None,
-        is_entry_point=payload.get("isEntryPoint") is True,
     )
 
 
@@ -170,7 +169,7 @@ def fold(table: MachineTable, events: Iterable[PersistedEvent], base: Folded | N
     if last is None:
         assert base is not None  # the instance came from there
         return base
-    status = _status(table, state)
+    status = status_in(table.find_state(state))
     return Folded(
         Instance(
             id=instance.id,
@@ -214,10 +213,3 @@ def _has_fired(event: PersistedEvent, due: EpochMs) -> bool:
     """Whether a timer made this event; it may also be sent by hand, and the timer then runs on."""
     reason = event.payload.get("reason") if isinstance(event.payload, Mapping) else None
     return reason in ("timeout", "auto-transition") and event.persisted_at >= due
-
-
-def _status(table: MachineTable, state: str) -> Status:
-    found = table.find_state(state)
-    if found is None or not found.is_terminal:
-        return "active"
-    return "completed" if found.type == "final" else "error"

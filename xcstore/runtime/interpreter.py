@@ -35,6 +35,7 @@ __all__ = [
     "cascades",
     "choose",
     "properties_of",
+    "status_in",
     "step",
 ]
 
@@ -163,9 +164,7 @@ class Plan:
             RunMethod("triggered_method", transition.triggered_method) if transition.triggered_method else None,
         ]
         self.before: tuple[RunMethod, ...] = tuple(method for method in before if method)
-        self.status: Status = "active"
-        if state is not None and state.is_terminal:
-            self.status = "completed" if state.type == "final" else "error"
+        self.status = status_in(state)
         loop = transition.source == transition.target
         kept = {
             t.event
@@ -342,6 +341,13 @@ def step(machine: StateMachine, instance: Instance, event: Event, now: EpochMs) 
     effects += table.follow_ups(plan, instance.current_state, after, event)
     effects += plan.starts if plan.status == "active" else (Dispose(),)
     return Step(after, plan.transition, tuple(effects), ambiguous)
+
+
+def status_in(state: State | None) -> Status:
+    """What an instance is in a state; one that is not declared ends nothing."""
+    if state is None or not state.is_terminal:
+        return "active"
+    return "completed" if state.type == "final" else "error"
 
 
 def properties_of(instance: Instance) -> Mapping[str, object]:

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from xcstore.model.definition import Component
 from xcstore.model.history import CREATION, InstanceSnapshot, PersistedEvent
-from xcstore.runtime.folding import Folded, fold, from_snapshot
-from xcstore.runtime.interpreter import MachineTable
+from xcstore.runtime.folding import Folded, born, fold, from_snapshot
+from xcstore.runtime.interpreter import MachineTable, status_in
 from xcstore.store.base import EventQuery, EventStore, InstanceQuery, InstanceSummary, SnapshotStore
 
 __all__ = ["Findings", "RestoreReport", "find_entry_point", "read_live"]
@@ -205,23 +205,20 @@ def _read_batch(
             continue
         for note in folded.notes:
             findings.problem(f"{instance_id}: {note}")
-        yield _completed(folded, summary), base is not None
+        yield _completed(folded, summary, table), base is not None
 
 
-def _completed(folded: Folded, summary: InstanceSummary) -> Folded:
+def _completed(folded: Folded, summary: InstanceSummary, table: MachineTable) -> Folded:
     """With what a snapshot's layout may lack."""
     instance = folded.instance
-    creation = folded.created
-    payload = creation.payload if creation is not None and isinstance(creation.payload, Mapping) else {}
-    parent, parent_machine = payload.get("parentInstanceId"), payload.get("parentMachineName")
+    first = instance if folded.created is None else born(folded.created, table)
     folded.instance = replace(
         instance,
         component_name=summary.component_name,
         created_at=instance.created_at if instance.created_at is not None else summary.created_at,
         updated_at=instance.updated_at if instance.updated_at is not None else summary.updated_at,
-        parent_instance_id=instance.parent_instance_id or (parent if isinstance(parent, str) else None),
-        parent_machine_name=instance.parent_machine_name
-        or (parent_machine if isinstance(parent_machine, str) else None),
+        parent_instance_id=instance.parent_instance_id or first.parent_instance_id,
+        parent_machine_name=instance.parent_machine_name or first.parent_machine_name,
     )
     if not folded.last_event_id:
         folded.last_event_id = summary.last_event_id
@@ -271,9 +268,8 @@ def _from_snapshots_alone(
                 findings.problem(f"{instance.id}: there is no machine {instance.machine_name!r} any more")
             continue
         # Not every layout records the status.
-        state = table.find_state(instance.current_state)
-        if state is not None and state.is_terminal and instance.status == "active":
-            instance = replace(instance, status="completed" if state.type == "final" else "error")
+        if instance.status == "active":
+            instance = replace(instance, status=status_in(table.find_state(instance.current_state)))
         if instance.status != "active" and not instance.is_entry_point:
             if findings is not None:
                 findings.ended()

@@ -77,19 +77,14 @@ class Reviver:
             self.add(folded, keep=folded.instance.id in entered)
 
     def add(self, folded: Folded, *, keep: bool = False) -> None:
-        """Let one instance live again, or, where it does already, go on to this; `keep` it though it has ended."""
+        """Let an instance that does not live here live again; `keep` it though it has ended."""
         population = self.executor.population
-        live = population.find(folded.instance.id)
-        if live is not None:
-            self.executor.stop_timers(live)
-            live.follow(folded.instance, folded.last_event_id)
-        else:
-            table = population.get_table(folded.instance.machine_name)
-            live = Live.of(folded.instance, table, folded.last_event_id)
-            payload = None if folded.created is None else folded.created.payload
-            initial = payload.get("initialContext") if isinstance(payload, Mapping) else None
-            population.add(live, initial if isinstance(initial, Mapping) else None)
-        live.transitions += folded.events
+        table = population.get_table(folded.instance.machine_name)
+        live = Live.of(folded.instance, table, folded.last_event_id)
+        payload = None if folded.created is None else folded.created.payload
+        initial = payload.get("initialContext") if isinstance(payload, Mapping) else None
+        population.add(live, initial if isinstance(initial, Mapping) else None)
+        live.transitions = folded.events
         self._revived.append((folded, live))
         self.executor.notify(
             "instance_restored", live.id, machine=live.machine_name, state=live.state, status=live.status
@@ -107,7 +102,7 @@ class Reviver:
 
     def start(self, live: Live, start: StartTimer, due: EpochMs, cause: str) -> None:
         """Let a timer run on."""
-        self.executor.start_timer(live, start.event_type, start.reason, due, (cause,) if cause else ())
+        self.executor.start_timer(live, start, due, cause)
         if due <= self.executor.clock.now():
             self.expired.append((live, live.timers[start.event_type]))
         else:
