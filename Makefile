@@ -1,6 +1,7 @@
 # Names for the lines in README.md ("Without make"). Only Python 3.11 or newer is needed.
 #   make run                 the dashboard on the demo history (made on first use)
 #   make run STORE=<url>     the dashboard on another store, read-only
+#   make serve-demo BACKEND=mongodb   the demo history on a server of its own, until Ctrl-C
 #   make test                linters, types, tests
 
 PYTHON ?= python3
@@ -9,7 +10,9 @@ BIN := .venv/bin
 DEMO := data/demo.db
 STORE ?=
 
-.PHONY: run test browser-test demo clean
+BACKEND ?= mongodb
+
+.PHONY: run test browser-test demo serve-demo clean
 
 # By the environment, not the command line: a URL may hold a password, which make would print and `ps` would show.
 ifneq ($(STORE),)
@@ -31,6 +34,10 @@ browser-test: .venv/installed-dev
 demo: .venv/installed
 	rm -f $(DEMO)
 	$(MAKE) $(DEMO)
+
+# BACKEND: sqlite, postgresql, mongodb, influxdb, redis or archive. A server that is not installed is fetched.
+serve-demo: .venv/installed
+	@$(BIN)/python -m xcstore serve-demo --backend $(BACKEND) --port $(PORT)
 
 # Built beside and renamed, so that an interrupted run leaves no half history behind.
 $(DEMO): | .venv/installed

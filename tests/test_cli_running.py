@@ -293,7 +293,7 @@ def test_what_the_package_logs_is_plain_text_too(tmp_path, events, monkeypatch, 
         logging.getLogger("xcstore.store").warning("odd value %s", "\x1b[2J")
         return EpochMs(0)
 
-    monkeypatch.setattr("xcstore.cli._start", start)
+    monkeypatch.setattr("xcstore.commands.run.start_of", start)
 
     assert run("run", path, "--events", events([])) == 0
 

@@ -111,7 +111,7 @@ def test_names_of_others_and_of_the_tests_are_left_alone() -> None:
     assert Settings.from_mapping(others) == Settings()
 
 
-def test_stores_are_offered_in_the_order_of_precedence_and_mongodb_not_yet(tmp_path: Path) -> None:
+def test_stores_are_offered_in_the_order_of_precedence(tmp_path: Path) -> None:
     demo = tmp_path / "demo.db"
     demo.touch()
     settings = Settings(
@@ -121,6 +121,7 @@ def test_stores_are_offered_in_the_order_of_precedence_and_mongodb_not_yet(tmp_p
     assert list(settings.store_urls().items()) == [
         ("store", "sqlite:///a.db"),
         ("database", "postgresql://db/shop"),
+        ("mongodb", "mongodb://db"),
         ("demo", f"sqlite:///{demo}"),
     ]
 
@@ -130,6 +131,17 @@ def test_the_demo_is_offered_when_it_is_there_or_nothing_else_is(tmp_path: Path)
 
     assert Settings(demo=absent).store_urls() == {"demo": f"sqlite:///{absent}"}
     assert Settings(demo=absent, url="sqlite:///a.db").store_urls() == {"store": "sqlite:///a.db"}
+
+
+def test_the_archive_is_offered_once_there_is_one(tmp_path: Path) -> None:
+    settings = Settings.from_mapping({"XCSTORE_ARCHIVE": f"{tmp_path / 'old'}", "XCSTORE_URL": "sqlite:///a.db"})
+    assert settings.archive == f"archive:///{tmp_path / 'old'}"
+    assert "archive" not in settings.store_urls()
+
+    (tmp_path / "old").mkdir()
+
+    assert settings.store_urls()["archive"] == settings.archive
+    assert Settings.from_mapping({"XCSTORE_ARCHIVE": "mongodb://db/old"}).store_urls()["archive"] == "mongodb://db/old"
 
 
 def test_one_store_is_not_offered_twice() -> None:

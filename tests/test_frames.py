@@ -79,11 +79,13 @@ def test_a_frame_says_what_the_events_say(stores: Stores) -> None:
     assert json.loads(frame["context"].iloc[1]) == {"c": None}
     assert pd.isna(frame["context"].iloc[0])
     assert frame["definition_hash"].astype(object).where(frame["definition_hash"].notna(), None).tolist() == [None, "h"]
-    assert frame["seq"].is_monotonic_increasing
+    assert frame["seq"].dropna().is_monotonic_increasing
+    assert len(frame["seq"].dropna()) in (0, 2)  # some backends number nothing
     assert not frame["out_of_range"].any()
 
 
 @pytest.mark.parametrize("moment", [MAX_UTC + 1, MIN_UTC - 1, 2**63 - 1, -(2**63)])
+@pytest.mark.needs("any_time")
 def test_a_moment_beyond_the_calendar_is_missing_and_flagged_and_its_number_stays(stores: Stores, moment: int) -> None:
     stores.events.append_many([event(id="odd", persisted_at=moment), event(id="plain")])
 
@@ -123,6 +125,7 @@ def test_a_frame_that_was_cut_says_so() -> None:
     assert len(events_frame(stores.events, EventQuery(), limit=None)) == 5
 
 
+@pytest.mark.needs("any_time")
 def test_columns_come_as_asked(stores: Stores) -> None:
     stores.events.append(event(id="a", persisted_at=MAX_UTC + 1))
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xcstore.runtime.restoring import RestoreReport
     from xcstore.store.base import EventQuery, EventStore, InstanceQuery, SnapshotStore, Stores
     from xcstore.store.memory import InMemoryEventStore, InMemorySnapshotStore
+    from xcstore.store.mongodb_stores import MongoDBEventStore, MongoDBSnapshotStore
     from xcstore.store.opening import open_stores
     from xcstore.store.postgresql_stores import PostgreSQLEventStore, PostgreSQLSnapshotStore
 
@@ -45,6 +46,8 @@ __all__ = [
     "Instance",
     "InstanceQuery",
     "InstanceSnapshot",
+    "MongoDBEventStore",
+    "MongoDBSnapshotStore",
     "PersistedEvent",
     "PersistenceConfig",
     "PostgreSQLEventStore",
@@ -81,6 +84,8 @@ _HOMES = {
     "Instance": "model.history",
     "InstanceQuery": "store.base",
     "InstanceSnapshot": "model.history",
+    "MongoDBEventStore": "store.mongodb_stores",
+    "MongoDBSnapshotStore": "store.mongodb_stores",
     "PersistedEvent": "model.history",
     "PersistenceConfig": "runtime.persistence",
     "PostgreSQLEventStore": "store.postgresql_stores",

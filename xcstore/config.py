@@ -44,10 +44,13 @@ class Settings:
     snapshot_interval: int = 10
     event_retention_days: int | None = None
     snapshot_retention_count: int = 10
+    archive: str | None = field(default=None, repr=False)
     definitions: str | None = None
     redact: Redaction = NO_REDACTION
     allow_write: bool = False
     statement_timeout_ms: int = 10_000
+    latency_alert_ms: int = 100
+    api_token: str | None = field(default=None, repr=False)
     timezone: str = "UTC"
     demo: str = "data/demo.db"
 
@@ -81,11 +84,14 @@ class Settings:
     def store_urls(self) -> dict[str, str]:
         """The stores that can be chosen, by name, the first one opened by default.
 
-        The demo is among them when its file is there, or when there is nothing else.
+        The archive and the demo are among them when they are there, the demo also when there is nothing else.
         """
-        urls = {name: url for name, url in (("store", self.url), ("database", self.database_url)) if url is not None}
+        given = (("store", self.url), ("database", self.database_url), ("mongodb", self.mongo_uri))
+        urls = {name: url for name, url in given if url is not None}
         # `make run STORE=…` sets XCSTORE_URL: the same URL is not offered twice.
         distinct = {name: url for name, url in urls.items() if name == next(n for n, u in urls.items() if u == url)}
+        if self.archive is not None and self.archive not in distinct.values() and _is_there(self.archive):
+            distinct["archive"] = self.archive
         demo = f"sqlite:///{self.demo}"
         if demo not in distinct.values() and (not distinct or Path(self.demo).exists()):
             distinct["demo"] = demo
@@ -121,6 +127,17 @@ def _url(text: str) -> str:
     if not re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", text):
         raise ValueError
     return text
+
+
+def _archive(text: str) -> str:
+    if "://" not in text:
+        return f"archive:///{text}"
+    return _url(text)
+
+
+def _is_there(archive: str) -> bool:
+    """Whether there may be something in it: a folder that nothing was archived in yet is none."""
+    return not archive.startswith("archive:///") or Path(archive.removeprefix("archive:///")).is_dir()
 
 
 def _flag(text: str) -> bool:
@@ -167,7 +184,7 @@ SETTINGS: Final = (
         "MONGO_URI",
         "a URL such as mongodb://host/database",
         "",
-        "a store in MongoDB; not supported yet",
+        "a store to choose from, in MongoDB",
         "mongo_uri",
         _url,
     ),
@@ -195,6 +212,22 @@ SETTINGS: Final = (
         "milliseconds after which a question to the store is cancelled",
         "statement_timeout_ms",
         _count,
+    ),
+    Setting(
+        "XCSTORE_LATENCY_ALERT_MS",
+        _A_COUNT,
+        "100",
+        "milliseconds from which an append to the store, or a question to it, counts as slow",
+        "latency_alert_ms",
+        _count,
+    ),
+    Setting(
+        "XCSTORE_API_TOKEN",
+        "a text",
+        "",
+        "the bearer token that /api/ asks for; unset, it asks for none",
+        "api_token",
+        str,
     ),
     Setting(
         "XCSTORE_TIMEZONE",
@@ -234,5 +267,13 @@ SETTINGS: Final = (
         "snapshots kept of each instance",
         "snapshot_retention_count",
         _count,
+    ),
+    Setting(
+        "XCSTORE_ARCHIVE",
+        "a folder, or the URL of a store of ours",
+        "",
+        "where retention puts what it removes; unset, the folder `archive` beside a SQLite file",
+        "archive",
+        _archive,
     ),
 )

@@ -1,4 +1,4 @@
-"""Tables of others, made and filled without any code of ours, in the two layouts that exist in the wild."""
+"""Stores of others, made and filled without our stores, in the layouts that exist in the wild."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from collections.abc import Iterable
 import psycopg
 from psycopg.types.json import Jsonb
 
+from tests.contract import others
 from xcstore.model.history import InstanceSnapshot, PersistedEvent
+from xcstore.store.codec import event_to_document, snapshot_to_document
 
-__all__ = ["make"]
+__all__ = ["DATABASES", "make"]
+
+DATABASES = {
+    "documented": "postgresql_database",
+    "shipped": "postgresql_database",
+    "documents": "mongodb_database",
+}
+"""Fixture with the URL of an empty database, by layout."""
 
 # As in the specification.
 DOCUMENTED = """
@@ -93,7 +102,10 @@ from_state, to_state, persisted_at, correlation_id, causation_id) VALUES (%s, %s
 def make(
     url: str, layout: str, events: Iterable[PersistedEvent] = (), snapshots: Iterable[InstanceSnapshot] = ()
 ) -> None:
-    """The tables of a layout, with these in them. The shipped layout holds one cause per event, and no status."""
+    """A store of that layout, with these in it. The shipped layout holds one cause per event, and no status."""
+    if layout == "documents":
+        others.make_documents(url, map(event_to_document, events), map(snapshot_to_document, snapshots))
+        return
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(DOCUMENTED if layout == "documented" else SHIPPED)
         for event in events:

@@ -1,16 +1,18 @@
-"""What the contract tests share: ids that every layout holds, and walking through pages."""
+"""What the contract tests share: ids that every layout holds, walking through pages, and the order of these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from xcstore.store.base import Cursor, Page
+from tests.backends import BACKENDS
+from xcstore.model.history import PersistedEvent
+from xcstore.store.base import Cursor, Page, Stores
 
 T = TypeVar("T")
 
-__all__ = ["ids", "nested", "uid", "walk"]
+__all__ = ["ids", "in_page_order", "nested", "uid", "walk"]
 
 
 def uid(number: int) -> str:
@@ -20,6 +22,15 @@ def uid(number: int) -> str:
 
 def ids(events: Any) -> list[str]:
     return [event.id for event in events]
+
+
+def in_page_order(stores: Stores, appended: Iterable[PersistedEvent]) -> list[PersistedEvent]:
+    """Events in the order in which pages give them: by time, then as they were appended where the store is ours and
+    keeps that, else by the bytes of their ids.
+    """
+    if BACKENDS[stores.identity.partition("://")[0]].seq:
+        return sorted(appended, key=lambda event: event.persisted_at)
+    return sorted(appended, key=lambda event: (event.persisted_at, event.id.encode()))
 
 
 def walk(page: Callable[..., Page[T]], *args: Any, **options: Any) -> list[T]:

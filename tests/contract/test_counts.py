@@ -183,36 +183,36 @@ def five(stores: Stores) -> Stores:
     return stores
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        (InstanceQuery(), "i4 i3 i2 i1 i0"),
-        (InstanceQuery(components=("Shop",)), "i3 i0"),
-        (InstanceQuery(components=("",)), "i2"),
-        (InstanceQuery(machines=("M1",)), "i3 i1"),
-        (InstanceQuery(states=("S9", "S4")), "i4 i0"),
-        (InstanceQuery(states=("S0",)), ""),
-        (InstanceQuery(instance_ids=("i1", "i0", "nobody", "i1")), "i1 i0"),
-        (InstanceQuery(id_prefix="i"), "i4 i3 i2 i1 i0"),
-        (InstanceQuery(id_prefix="i2"), "i2"),
-        (InstanceQuery(id_prefix="I"), ""),
-        (InstanceQuery(id_prefix="_"), ""),
-        (InstanceQuery(id_prefix="%"), ""),
-        (InstanceQuery(updated_from=EpochMs(START + 3)), "i4 i3"),
-        (InstanceQuery(updated_to=EpochMs(START + 1)), "i1 i0"),
-        (InstanceQuery(updated_from=EpochMs(START), updated_to=EpochMs(START)), "i0"),
-        (InstanceQuery(updated_to=EpochMs(START - 1)), ""),
-        (InstanceQuery(machines=("M0",), states=("S4",)), "i4"),
-    ],
-    ids=repr,
-)
-def test_instances_are_found_by_what_their_last_event_says(five: Stores, query: InstanceQuery, expected: str) -> None:
-    found = [summary.instance_id for summary in five.events.instances(query).items]
+INSTANCES = [
+    (InstanceQuery(), "i4 i3 i2 i1 i0"),
+    (InstanceQuery(components=("Shop",)), "i3 i0"),
+    (InstanceQuery(components=("",)), "i2"),
+    (InstanceQuery(machines=("M1",)), "i3 i1"),
+    (InstanceQuery(states=("S9", "S4")), "i4 i0"),
+    (InstanceQuery(states=("S0",)), ""),
+    (InstanceQuery(instance_ids=("i1", "i0", "nobody", "i1")), "i1 i0"),
+    (InstanceQuery(id_prefix="i"), "i4 i3 i2 i1 i0"),
+    (InstanceQuery(id_prefix="i2"), "i2"),
+    (InstanceQuery(id_prefix="I"), ""),
+    (InstanceQuery(id_prefix="_"), ""),
+    (InstanceQuery(id_prefix="%"), ""),
+    (InstanceQuery(updated_from=EpochMs(START + 3)), "i4 i3"),
+    (InstanceQuery(updated_to=EpochMs(START + 1)), "i1 i0"),
+    (InstanceQuery(updated_from=EpochMs(START), updated_to=EpochMs(START)), "i0"),
+    (InstanceQuery(updated_to=EpochMs(START - 1)), ""),
+    (InstanceQuery(machines=("M0",), states=("S4",)), "i4"),
+]
 
-    assert " ".join(found) == expected
-    assert sum(state.count for state in five.events.count_instances(query)) == len(found)
-    paged = walk(five.events.instances, query, limit=2, newest_first=False)
-    assert [summary.instance_id for summary in paged] == found[::-1]
+
+def test_instances_are_found_by_what_their_last_event_says(five: Stores, subtests: pytest.Subtests) -> None:
+    for query, expected in INSTANCES:
+        with subtests.test(repr(query)):
+            found = [summary.instance_id for summary in five.events.instances(query).items]
+
+            assert " ".join(found) == expected
+            assert sum(state.count for state in five.events.count_instances(query)) == len(found)
+            paged = walk(five.events.instances, query, limit=2, newest_first=False)
+            assert [summary.instance_id for summary in paged] == found[::-1]
 
 
 def test_instances_are_counted_by_component_machine_and_state_in_order_of_these(stores: Stores) -> None:

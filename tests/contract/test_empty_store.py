@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.backends import BACKENDS
 from xcstore.errors import NotFoundError, UnknownEventError
 from xcstore.store.base import EventQuery, InstanceQuery, Page, Stores
 from xcstore.units import HOUR, EpochMs
@@ -46,5 +47,5 @@ def test_an_empty_store_has_no_snapshots_and_no_definitions(stores: Stores) -> N
 def test_a_store_says_what_it_is(stores: Stores, backend: str) -> None:
     assert stores.identity == stores.events.identity
     assert stores.identity.startswith(backend)
-    assert stores.events.layout == ("documents" if backend == "memory" else "ours")
-    assert stores.events.read_only is False
+    assert stores.events.layout == BACKENDS[backend].layout
+    assert stores.events.read_only is ("append" not in BACKENDS[backend].declares)

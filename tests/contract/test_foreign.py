@@ -1,4 +1,4 @@
-"""The reading promises on stores that others write, in both layouts of PostgreSQL. Nothing of ours is in them."""
+"""The reading promises on stores that others write: both layouts of PostgreSQL, and documents of MongoDB."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.contract import foreign
+from tests.contract import foreign, others
 from tests.contract.helpers import ids, uid, walk
 from tests.factories import START, event, snapshot
 from xcstore.errors import NotFoundError, ReadOnlyStoreError, UnknownEventError
@@ -22,20 +22,27 @@ from xcstore.units import HOUR, EpochMs
 Load = Callable[..., Stores]
 
 
-@pytest.fixture(params=["documented", "shipped"])
+@pytest.fixture(params=foreign.DATABASES)
 def layout(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def load(layout: str, postgresql_database: str) -> Iterator[Load]:
-    """Make the tables with these events and snapshots, and open them as a reader does."""
+def database(layout: str, request: pytest.FixtureRequest) -> str:
+    """URL of an empty database that can hold the layout."""
+    url: str = request.getfixturevalue(foreign.DATABASES[layout])
+    return url
+
+
+@pytest.fixture
+def load(layout: str, database: str) -> Iterator[Load]:
+    """Make the store with these events and snapshots, and open it as a reader does."""
     with ExitStack() as opened:
 
         def loaded(events: Sequence[PersistedEvent] = (), snapshots: Any = ()) -> Stores:
-            foreign.make(postgresql_database, layout, events, snapshots)
-            return opened.enter_context(open_stores(postgresql_database))
+            foreign.make(database, layout, events, snapshots)
+            return opened.enter_context(open_stores(database))
 
         yield loaded
 
@@ -44,6 +51,10 @@ def e(number: int, instance: int = 1, **overrides: Any) -> PersistedEvent:
     causes = tuple(uid(cause) for cause in overrides.pop("causes", ()))
     fields: dict[str, Any] = {"id": uid(number), "instance_id": uid(instance), "persisted_at": START + number}
     return event(**{**fields, **overrides}, caused_by=causes)
+
+
+any_ids = pytest.mark.parametrize("layout", ["documented", "documents"], indirect=True)
+"""The shipped layout holds nothing but UUIDs, and one cause."""
 
 
 def numbers(events: Any) -> list[int]:
@@ -115,22 +126,22 @@ def test_hundreds_of_events_in_one_millisecond_are_paged_by_id(load: Load, limit
     assert found == (list(range(300, 0, -1)) if newest_first else list(range(1, 301)))
 
 
-def test_ids_are_ordered_by_their_bytes(postgresql_database: str) -> None:
+@any_ids
+def test_ids_are_ordered_by_their_bytes(load: Load) -> None:
     names = ["b", "A", "a", "B", "_", "-", "é", "Z", "日", "💥", "ﬀ", "a b", "ab"]
-    foreign.make(postgresql_database, "documented", [event(id=name, persisted_at=START) for name in names])
+    stores = load([event(id=name, persisted_at=START) for name in names])
 
-    with open_stores(postgresql_database) as stores:
-        in_order = sorted(names, key=str.encode)
-        assert ids(walk(stores.events.find, EventQuery(), limit=3)) == in_order
-        assert ids(walk(stores.events.find, EventQuery(), limit=3, newest_first=True)) == in_order[::-1]
-        assert ids(stores.events.get_all_events()) == in_order
+    in_order = sorted(names, key=str.encode)
+    assert ids(walk(stores.events.find, EventQuery(), limit=3)) == in_order
+    assert ids(walk(stores.events.find, EventQuery(), limit=3, newest_first=True)) == in_order[::-1]
+    assert ids(stores.events.get_all_events()) == in_order
 
 
-def test_rows_that_arrive_while_paging_neither_repeat_nor_hide_others(load: Load, layout: str) -> None:
+def test_rows_that_arrive_while_paging_neither_repeat_nor_hide_others(load: Load, layout: str, database: str) -> None:
     stores = load([e(n * 2, persisted_at=START + n // 4) for n in range(1, 21)])
     first = stores.events.find(EventQuery(), limit=6)
 
-    _insert(stores, layout, [e(n * 2 + 1, persisted_at=START + n) for n in range(5)])
+    _insert(database, layout, [e(n * 2 + 1, persisted_at=START + n) for n in range(5)])
     seen = numbers(first.items) + numbers(walk_on(stores, first.next))
 
     assert [number for number in seen if number % 2 == 0] == [n * 2 for n in range(1, 21)]
@@ -146,9 +157,12 @@ def walk_on(stores: Stores, after: Any) -> list[PersistedEvent]:
     return found
 
 
-def _insert(stores: Stores, layout: str, events: Sequence[PersistedEvent]) -> None:
+def _insert(url: str, layout: str, events: Sequence[PersistedEvent]) -> None:
+    if layout == "documents":
+        foreign.make(url, layout, events)
+        return
     for one in events:
-        with psycopg.connect(stores.identity) as connection:
+        with psycopg.connect(url) as connection:
             before, after = ("state_before", "state_after") if layout == "documented" else ("from_state", "to_state")
             connection.execute(
                 f"INSERT INTO fsm_events (id, instance_id, machine_name, component_name, event_type, event_payload,"
@@ -280,14 +294,13 @@ def test_a_cycle_and_a_long_chain_are_walked(load: Load) -> None:
     assert len(stores.events.trace(uid(5), "both", max_events=1000).events) == 399
 
 
-def test_several_causes_make_a_diamond_in_the_documented_layout(postgresql_database: str) -> None:
-    events = [e(1), e(2, causes=[1]), e(3, causes=[1]), e(4, causes=[2, 3])]
-    foreign.make(postgresql_database, "documented", events)
+@any_ids
+def test_several_causes_make_a_diamond(load: Load) -> None:
+    stores = load([e(1), e(2, causes=[1]), e(3, causes=[1]), e(4, causes=[2, 3])])
 
-    with open_stores(postgresql_database) as stores:
-        assert numbers(stores.events.trace(uid(1)).events) == [1, 2, 3, 4]
-        assert len(stores.events.trace(uid(1)).links) == 4
-        assert numbers(stores.events.trace(uid(4)).events) == [4, 2, 3, 1]
+    assert numbers(stores.events.trace(uid(1)).events) == [1, 2, 3, 4]
+    assert len(stores.events.trace(uid(1)).links) == 4
+    assert numbers(stores.events.trace(uid(4)).events) == [4, 2, 3, 1]
 
 
 def test_snapshots_are_read_with_what_the_layout_has(load: Load, layout: str) -> None:
@@ -297,9 +310,9 @@ def test_snapshots_are_read_with_what_the_layout_has(load: Load, layout: str) ->
     found = stores.snapshots.get_snapshot(uid(2))
     assert found is not None
     assert found.instance.context == {"n": 2}
-    assert found.status_recorded is (layout == "documented")
-    assert found.instance.status == ("completed" if layout == "documented" else "active")
-    assert found.last_event_id == (uid(12) if layout == "documented" else "")
+    assert found.status_recorded is (layout != "shipped")
+    assert found.instance.status == ("completed" if layout != "shipped" else "active")
+    assert found.last_event_id == (uid(12) if layout != "shipped" else "")
     assert [one.instance.id for one in walk(stores.snapshots.find, limit=2)] == [uid(n) for n in range(1, 6)]
     assert [one.instance.id for one in stores.snapshots.get_all_snapshots()] == [uid(n) for n in range(1, 6)]
     assert len(stores.snapshots.list_snapshots(uid(1))) <= 1
@@ -335,8 +348,9 @@ def test_an_empty_foreign_store_answers_everything(load: Load) -> None:
     assert list(stores.definitions.get_all_definitions()) == []
 
 
-def test_every_write_is_refused_and_no_object_of_ours_is_made(load: Load, postgresql_database: str) -> None:
-    stores = load([e(1)])
+def test_every_write_is_refused_and_no_object_of_ours_is_made(load: Load, layout: str, database: str) -> None:
+    stores = load([e(1)], [snapshot(id=uid(1))])
+    before = _everything(layout, database)
 
     for write in (
         lambda: stores.events.append(e(2)),
@@ -350,12 +364,28 @@ def test_every_write_is_refused_and_no_object_of_ours_is_made(load: Load, postgr
         with pytest.raises(ReadOnlyStoreError):
             write()
 
-    with psycopg.connect(postgresql_database) as connection:
-        names = connection.execute(
-            "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE nspname = 'public' AND relkind IN ('r', 'v', 'm', 'S', 'f')"
+    assert _everything(layout, database) == before
+
+
+def _everything(layout: str, url: str) -> object:
+    """All that there is in a database: what is in it, and its tables or collections, indexes and other objects."""
+    if layout == "documents":
+        with others.documents(url) as documents:
+            return {
+                name: (
+                    sorted(map(repr, documents[name].find())),
+                    sorted(map(str, documents[name].index_information().items())),
+                )
+                for name in documents.list_collection_names()
+            }
+    with psycopg.connect(url) as connection:
+        objects = connection.execute(
+            "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'public'"
+            " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+            " UNION ALL SELECT tgname FROM pg_trigger ORDER BY 1"
         ).fetchall()
-        assert {name for (name,) in names} == {"fsm_events", "fsm_snapshots"}
+        events = connection.execute("SELECT * FROM fsm_events ORDER BY id").fetchall()
+        return objects, events, connection.execute("SELECT * FROM fsm_snapshots ORDER BY instance_id").fetchall()
 
 
 def test_a_foreign_store_has_no_outbox_and_says_so(load: Load) -> None:
@@ -369,10 +399,11 @@ def test_a_foreign_store_has_no_outbox_and_says_so(load: Load) -> None:
         stores.events.change_outbox(OutboxChange(add=(work,)))
 
 
-def test_opening_a_foreign_store_for_writing_never_writes_into_it(layout: str, postgresql_database: str) -> None:
-    foreign.make(postgresql_database, layout, [e(1)])
+def test_opening_a_foreign_store_for_writing_never_writes_into_it(layout: str, database: str) -> None:
+    foreign.make(database, layout, [e(1)], [snapshot(id=uid(1))])
+    before = _everything(layout, database)
 
-    with open_stores(postgresql_database, read_only=False) as stores:
+    with open_stores(database, read_only=False) as stores:
         assert not stores.events.keeps_outbox
         change = OutboxChange(add=(StoredWork(id="w", position=0, component_name="Shop", document={}),))
         for write in (lambda: stores.events.append(e(2)), lambda: stores.events.append(e(2), outbox=change)):
@@ -381,7 +412,4 @@ def test_opening_a_foreign_store_for_writing_never_writes_into_it(layout: str, p
         with pytest.raises(ReadOnlyStoreError, match="belongs to another writer"):
             stores.events.change_outbox(change)
 
-    with psycopg.connect(postgresql_database) as connection:
-        (tables,) = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()  # type: ignore[misc]
-        (events,) = connection.execute("SELECT count(*) FROM fsm_events").fetchone()  # type: ignore[misc]
-    assert (tables, events) == (2, 1)
+    assert _everything(layout, database) == before

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.helpers import ids, walk
+from tests.contract.helpers import ids, in_page_order, walk
 from tests.factories import START, event
 from xcstore.errors import QueryError
 from xcstore.store.base import Cursor, EventQuery, InstanceQuery, Stores
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize("limit", [1, 7, 100, 1000])
-def test_hundreds_of_events_in_one_millisecond_are_paged_without_gap_or_repeat(
+@pytest.mark.parametrize("limit", [1, 7, 50, 1000])
+def test_many_events_in_one_millisecond_are_paged_without_gap_or_repeat(
     stores: Stores, limit: int, newest_first: bool
 ) -> None:
-    appended = [f"e{number * 37 % 300:03}" for number in range(300)]
-    stores.events.append_many(
-        event(id=id_, instance_id=f"i{number % 5}", persisted_at=START) for number, id_ in enumerate(appended)
-    )
+    appended = [
+        event(id=f"e{number * 37 % 150:03}", instance_id=f"i{number % 5}", persisted_at=START) for number in range(150)
+    ]
+    stores.events.append_many(appended)
 
     found = ids(walk(stores.events.find, EventQuery(), limit=limit, newest_first=newest_first))
 
-    assert found == (appended[::-1] if newest_first else appended)
+    in_order = ids(in_page_order(stores, appended))
+    assert found == (in_order[::-1] if newest_first else in_order)
 
 
 def test_a_page_that_ends_exactly_at_the_last_event_has_no_next(stores: Stores) -> None:
@@ -94,26 +95,28 @@ def test_filtered_pages_give_what_one_big_page_gives(stores: Stores, query: Even
 def test_instances_updated_in_one_moment_are_paged_without_gap_or_repeat(
     stores: Stores, limit: int, newest_first: bool
 ) -> None:
-    stores.events.append_many(event(instance_id=f"i{n * 7 % 30:02}", persisted_at=START + n // 10) for n in range(30))
+    appended = [
+        event(id=f"e{n * 11 % 30:02}", instance_id=f"i{n * 7 % 30:02}", persisted_at=START + n // 10) for n in range(30)
+    ]
+    stores.events.append_many(appended)
 
     found = walk(stores.events.instances, InstanceQuery(), limit=limit, newest_first=newest_first)
 
-    in_order = [f"i{n * 7 % 30:02}" for n in range(30)]
+    in_order = [last.instance_id for last in in_page_order(stores, appended)]
     assert [summary.instance_id for summary in found] == (in_order[::-1] if newest_first else in_order)
 
 
-@pytest.mark.parametrize(
-    "bad", ["", "x", "%%%", "e30", "WyJldmVudHMtYXNjIiwxXQ", "💥", "a\0b", "W10", "MQ", "x" * 5000]
-)
-def test_what_is_no_cursor_is_refused(stores: Stores, bad: str) -> None:
+def test_what_is_no_cursor_is_refused(stores: Stores, subtests: pytest.Subtests) -> None:
     stores.events.append(event())
 
-    with pytest.raises(QueryError):
-        stores.events.find(EventQuery(), after=Cursor(bad))
-    with pytest.raises(QueryError):
-        stores.events.instances(InstanceQuery(), after=Cursor(bad))
-    with pytest.raises(QueryError):
-        stores.snapshots.find(after=Cursor(bad))
+    for bad in ["", "x", "%%%", "e30", "WyJldmVudHMtYXNjIiwxXQ", "💥", "a\0b", "W10", "MQ", "x" * 5000]:
+        with subtests.test(bad[:30]):
+            with pytest.raises(QueryError):
+                stores.events.find(EventQuery(), after=Cursor(bad))
+            with pytest.raises(QueryError):
+                stores.events.instances(InstanceQuery(), after=Cursor(bad))
+            with pytest.raises(QueryError):
+                stores.snapshots.find(after=Cursor(bad))
 
 
 def test_a_cursor_of_another_list_or_direction_is_refused(stores: Stores) -> None:

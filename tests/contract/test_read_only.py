@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.backends import open_writable
 from tests.factories import event, snapshot
 from xcstore.errors import ReadOnlyStoreError
 from xcstore.store.base import EventQuery, OutboxChange, StoredDefinition, Stores
@@ -36,16 +37,16 @@ WRITES: dict[str, Callable[[Stores], object]] = {
 }
 
 
-@pytest.mark.parametrize("write", WRITES)
-def test_a_store_opened_for_reading_refuses_every_write(store_url: str, write: str) -> None:
-    with open_stores(store_url, read_only=False) as stores:
+def test_a_store_opened_for_reading_refuses_every_write(store_url: str, subtests: pytest.Subtests) -> None:
+    with open_writable(store_url) as stores:
         stores.events.append(event(id="e1"))
         stores.snapshots.save_snapshot(snapshot(id="i1"))
 
     with open_stores(store_url) as stores:
         assert stores.events.read_only
-        with pytest.raises(ReadOnlyStoreError):
-            WRITES[write](stores)
+        for name, write in WRITES.items():
+            with subtests.test(name), pytest.raises(ReadOnlyStoreError):
+                write(stores)
 
     with open_stores(store_url) as stores:
         assert stores.events.count(EventQuery())[0].count == 1
@@ -55,7 +56,7 @@ def test_a_store_opened_for_reading_refuses_every_write(store_url: str, write: s
 
 def test_what_is_written_is_there_when_the_store_is_opened_again(store_url: str) -> None:
     written, taken = event(id="e1", caused_by=("e0",), payload={"b": 1, "a": [2.5]}), snapshot(id="i1")
-    with open_stores(store_url, read_only=False) as stores:
+    with open_writable(store_url) as stores:
         stores.events.append(written)
         stores.snapshots.save_snapshot(taken)
         identity = stores.identity
@@ -68,7 +69,7 @@ def test_what_is_written_is_there_when_the_store_is_opened_again(store_url: str)
 
 
 def test_a_reader_sees_what_another_store_object_appends(store_url: str) -> None:
-    with open_stores(store_url, read_only=False) as writer:
+    with open_writable(store_url) as writer:
         writer.events.append(event(id="e1"))
         with open_stores(store_url) as reader:
             assert reader.events.count(EventQuery())[0].count == 1

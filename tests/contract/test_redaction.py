@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backends import open_writable
 from tests.contract.helpers import ids
 from tests.factories import event, snapshot
 from xcstore.errors import QueryError
@@ -21,7 +22,7 @@ PAYLOAD = {"card": {"number": SECRET, "holder": "Zoë"}, "amount": 5}
 
 @pytest.fixture
 def stores(store_url: str) -> Iterator[Stores]:
-    with open_stores(store_url, read_only=False, redact=Redaction.parse("payload.card.number")) as opened:
+    with open_writable(store_url, redact=Redaction.parse("payload.card.number")) as opened:
         opened.events.append_many(
             [
                 event(id="e1", payload=PAYLOAD, context={"paid": PAYLOAD}, public_member_snapshot=PAYLOAD),

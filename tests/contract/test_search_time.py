@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backends import open_writable
 from tests.contract.helpers import ids
 from tests.factories import START, event
 from xcstore.store.base import EventQuery, Stores
-from xcstore.store.opening import open_stores
 
 
 @pytest.fixture
 def stores(store_url: str) -> Iterator[Stores]:
     """A store that gives up at once, with needles far apart."""
-    with open_stores(store_url, read_only=False, search_seconds=0.0) as opened:
+    with open_writable(store_url, search_seconds=0.0) as opened:
         opened.events.append_many(
             event(id=f"e{n:05}", payload={"note": "needle" if n % 4000 == 7 else "hay"}, persisted_at=START + n // 3)
             for n in range(12_000)

@@ -50,6 +50,7 @@ def test_a_later_snapshot_takes_the_place_of_the_one_before(stores: Stores) -> N
     assert list(stores.snapshots.get_all_snapshots()) == [second]
 
 
+@pytest.mark.needs("snapshots")
 def test_the_last_few_are_kept_oldest_first(stores: Stores) -> None:
     saved = [snapshot(id="i1", context={"n": number}) for number in range(15)]
     for one in saved:
@@ -61,6 +62,7 @@ def test_the_last_few_are_kept_oldest_first(stores: Stores) -> None:
     assert list(stores.snapshots.list_snapshots("nobody")) == []
 
 
+@pytest.mark.needs("snapshots")
 def test_snapshots_of_one_moment_are_kept_in_the_order_of_saving(stores: Stores) -> None:
     saved = [snapshot(id="i1", snapshot_at=START, last_event_id="e", context={"n": number}) for number in range(4)]
     for one in saved:
@@ -77,8 +79,7 @@ def test_an_unknown_instance_has_no_snapshot(stores: Stores) -> None:
 
 def test_several_snapshots_at_once(stores: Stores) -> None:
     saved = {f"i{number}": snapshot(id=f"i{number}") for number in range(300)}
-    for one in saved.values():
-        stores.snapshots.save_snapshot(one)
+    stores.snapshots.save_snapshots(saved.values())
 
     assert stores.snapshots.get_snapshots([*saved, "nobody", "i1"]) == saved
     assert stores.snapshots.get_snapshots([]) == {}
@@ -109,6 +110,7 @@ def test_snapshots_saved_while_paging_neither_repeat_nor_hide_others(stores: Sto
     assert [one.instance.id for one in rest.items] == ["e", "f", "g", "h", "j"]
 
 
+@pytest.mark.needs("snapshots")
 def test_a_deleted_snapshot_is_gone_with_its_history(stores: Stores) -> None:
     stores.snapshots.save_snapshot(snapshot(id="i1"))
     stores.snapshots.save_snapshot(snapshot(id="i1"))
@@ -122,6 +124,7 @@ def test_a_deleted_snapshot_is_gone_with_its_history(stores: Stores) -> None:
     assert stores.snapshots.count() == 1
 
 
+@pytest.mark.needs("definitions")
 def test_definitions_are_kept_in_the_order_of_saving_and_never_change(stores: Stores) -> None:
     first = StoredDefinition(hash="b" * 64, component_name="Shop", document={"name": "Shop", "z": 1, "a": [None]})
     second = StoredDefinition(hash="a" * 64, component_name="Depot", document={"name": "Depot"})
@@ -133,6 +136,7 @@ def test_definitions_are_kept_in_the_order_of_saving_and_never_change(stores: St
     assert list(stores.definitions.get_all_definitions()[0].document) == ["name", "z", "a"]
 
 
+@pytest.mark.needs("snapshots")
 def test_many_snapshots_are_saved_in_their_order(stores: Stores) -> None:
     stores.snapshots.save_snapshot(snapshot(id="i1", context={"n": -1}))
     saved = [snapshot(id=f"i{number % 3}", context={"n": number}) for number in range(40)]
@@ -145,6 +149,7 @@ def test_many_snapshots_are_saved_in_their_order(stores: Stores) -> None:
     assert [one.instance.context["n"] for one in stores.snapshots.get_all_snapshots()] == [39, 37, 38]
 
 
+@pytest.mark.needs("snapshots")
 def test_of_many_snapshots_one_that_cannot_be_saved_keeps_all_out(stores: Stores) -> None:
     before = snapshot(id="i1")
     stores.snapshots.save_snapshot(before)

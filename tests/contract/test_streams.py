@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.backends import BACKENDS, empty_place, open_writable
 from tests.contract import foreign
 from tests.contract.helpers import ids, uid
 from tests.factories import START, event
@@ -25,7 +26,7 @@ from xcstore.units import EpochMs
 Load = Callable[..., EventStore]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql", "documented", "shipped"])
+@pytest.fixture(params=[*BACKENDS, *foreign.DATABASES])
 def kind(request: pytest.FixtureRequest) -> str:
     """A backend of ours, or a layout that others write."""
     name: str = request.param
@@ -39,15 +40,11 @@ def load(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 
         def loaded(events: Sequence[PersistedEvent] = (), *, redact: Redaction | None = None) -> EventStore:
             options: dict[str, Any] = {} if redact is None else {"redact": redact}
-            if kind in ("documented", "shipped"):
-                url = request.getfixturevalue("postgresql_database")
+            if kind in foreign.DATABASES:
+                url = request.getfixturevalue(foreign.DATABASES[kind])
                 foreign.make(url, kind, events)
                 return opened.enter_context(open_stores(url, **options)).events
-            if kind == "postgresql":
-                url = request.getfixturevalue("postgresql_database")
-            else:
-                url = "memory://" if kind == "memory" else f"sqlite:///{tmp_path / 'events.db'}"
-            stores = opened.enter_context(open_stores(url, read_only=False, **options))
+            stores = opened.enter_context(open_writable(empty_place(kind, tmp_path, request), **options))
             stores.events.append_many(events)
             return stores.events
 

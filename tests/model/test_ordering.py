@@ -103,3 +103,16 @@ def test_the_order_does_not_depend_on_the_order_of_reading(
     assert sorted(names([entry]) for entry in ordered) == sorted(names([entry]) for entry in events)
     assert [entry.persisted_at for entry in ordered] == sorted(entry.persisted_at for entry in events)
     assert order_stream(shuffler.sample(events, len(events))) == ordered
+
+
+def test_events_of_one_moment_that_cannot_follow_each_other_come_by_key() -> None:
+    rivals = [event(id=name, state_before="Created", state_after="Paid", persisted_at=0) for name in "abc"]
+
+    assert [each.id for each in order_stream(reversed(rivals))] == ["a", "b", "c"]
+
+
+def test_of_two_ways_out_of_a_circle_the_first_by_key_is_the_one_taken() -> None:
+    steps = {"1": "SA", "2": "AS", "3": "SA", "4": "AS", "5": "SB", "6": "SB"}
+    events = [event(id=n, state_before=way[0], state_after=way[1], persisted_at=0) for n, way in steps.items()]
+
+    assert [each.id for each in order_stream(events)] == ["1", "2", "3", "4", "5", "6"]

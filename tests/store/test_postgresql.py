@@ -23,9 +23,9 @@ from xcstore.errors import (
 from xcstore.model.history import PersistedEvent
 from xcstore.store import postgresql, sql_writing
 from xcstore.store.base import EventQuery, InstanceQuery, InstanceSummary, Stores
+from xcstore.store.cancelling import running_for
 from xcstore.store.opening import open_stores
 from xcstore.store.postgresql_stores import PostgreSQLEventStore, PostgreSQLSnapshotStore
-from xcstore.store.sql_database import running_for
 from xcstore.store.sql_events import SqlEventStore
 from xcstore.units import EpochMs
 

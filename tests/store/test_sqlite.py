@@ -27,9 +27,9 @@ from xcstore.errors import (
 from xcstore.model.history import PersistedEvent
 from xcstore.store import sqlite_adbc
 from xcstore.store.base import EventQuery, InstanceQuery, Stores
+from xcstore.store.cancelling import running_for
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
-from xcstore.store.sql_database import running_for
 from xcstore.store.sql_events import SqlEventStore
 from xcstore.store.sqlite import SqliteDatabase
 from xcstore.units import EpochMs
@@ -246,6 +246,37 @@ def test_a_question_of_somebody_who_left_is_cancelled(reading: Stores) -> None:
     assert len(outcome) == 1
     assert store.cancel_running("page 1") == 0
     assert store.count(EventQuery())[0].count == 3
+
+
+def test_a_cancel_is_not_lost_where_the_file_changes_in_that_instant(path: Path) -> None:
+    """What comes from a changed file is asked for again; not what nobody wants to know any more."""
+    outcome: list[BaseException] = []
+    started = threading.Event()
+
+    def work(connection: sa.Connection) -> object:
+        started.set()
+        return _endless(connection)
+
+    def ask(store: SqlEventStore) -> None:
+        with running_for("page 1"):
+            try:
+                store._database.read(work)
+            except StoreTimeoutError as error:
+                outcome.append(error)
+
+    with open_stores(f"sqlite:///{path}", statement_timeout_ms=20_000) as stores:
+        assert isinstance(stores.events, SqlEventStore)
+        thread = threading.Thread(target=ask, args=[stores.events])
+        thread.start()
+        assert started.wait(10)
+        _touch(path)
+        started.clear()
+        assert stores.events.cancel_running("page 1") == 1
+        thread.join()
+
+        assert not started.is_set(), "it was asked again"
+        assert len(outcome) == 1
+        assert stores.events.count(EventQuery())[0].count == 3
 
 
 def _endless(connection) -> object:  # type: ignore[no-untyped-def]

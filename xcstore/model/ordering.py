@@ -28,7 +28,7 @@ def order_stream(events: Iterable[PersistedEvent]) -> list[PersistedEvent]:
         tied = list(moment)
         if len(tied) > 1:
             state = ordered[-1].state_after if ordered else ""
-            tied = tied if _chains(state, tied) else _trail(state, tied)
+            tied = tied if _chains(state, tied) else _parallel_by_key(_trail(state, tied), tied)
         ordered += tied
     return ordered
 
@@ -62,6 +62,14 @@ def _trail(state: str, events: list[PersistedEvent]) -> list[PersistedEvent]:
         left = [event for event in left if event.id not in taken]
         state = ordered[-1].state_after
     return ordered
+
+
+def _parallel_by_key(chained: list[PersistedEvent], by_key: list[PersistedEvent]) -> list[PersistedEvent]:
+    """The same chains; events that lead from and to the same states can stand for each other, and come by key."""
+    waiting: dict[tuple[str, str], list[PersistedEvent]] = defaultdict(list)
+    for event in reversed(by_key):
+        waiting[event.state_before, event.state_after].append(event)
+    return [waiting[event.state_before, event.state_after].pop() for event in chained]
 
 
 def _source(events: list[PersistedEvent]) -> str:

@@ -4,6 +4,10 @@
         Stacked bars: `buckets` is (start in epoch ms, component, count).
     count_bars(counts, *, looks=None, dark=False, noun='event') -> dict
         One horizontal bar per name, its number beside it: `counts` is (name, count), in the order to show.
+    day_bars(days, *, dark=False, height=180) -> dict
+        A bar for each UTC day: `days` is (start in epoch ms, events).
+    latency_points(points, *, limit_ms, dark=False, height=200) -> dict
+        A mark for each call, on a logarithmic scale: `points` is (seconds ago, what, kind, ms).
 
 `dark` picks the row of colours (`st.context.theme.type == 'dark'`). Components keep the colours of the diagrams.
 """
@@ -18,7 +22,7 @@ from xcstore.render.labels import clean_zone, count_text, moment_text, visible_t
 from xcstore.render.theme import ACCENTS, STATE_KINDS, Look, accents
 from xcstore.units import DAY, EpochMs, to_utc
 
-__all__ = ["count_bars", "events_over_time"]
+__all__ = ["count_bars", "day_bars", "events_over_time", "latency_points"]
 
 Spec = dict[str, object]
 _NAME_LIMIT = 40
@@ -157,6 +161,104 @@ def count_bars(
             {
                 "mark": {"type": "text", "align": "left", "dx": 5, "color": _INK[dark]},
                 "encoding": {"text": {"field": "count", "type": "quantitative", "format": ",d"}},
+            },
+        ],
+    }
+
+
+def day_bars(days: Iterable[tuple[int, int]], *, dark: bool = False, height: int = 180) -> Spec:
+    """Events of each UTC day. The days are of the backend's counting, so they do not follow the chosen zone."""
+    rows: list[dict[str, object]] = [
+        {"from": start, "to": start + DAY, "count": count, "day": moment_text(start)[:10]} for start, count in days
+    ]
+    return {
+        "data": {"values": rows},
+        "config": _config(dark),
+        "height": height,
+        "mark": {"type": "rect", "x2Offset": -2, "color": _colour(STATE_KINDS["regular"], dark)},
+        "encoding": {
+            "x": {
+                "field": "from",
+                "type": "temporal",
+                "scale": {"type": "utc"},
+                "axis": {"title": None, "grid": False, "tickCount": 8, "labelOverlap": True, "format": "%m-%d"},
+            },
+            "x2": {"field": "to"},
+            "y": {
+                "field": "count",
+                "type": "quantitative",
+                "axis": {"title": None, "tickCount": 4, "tickMinStep": 1, "format": ",d"},
+            },
+            "tooltip": [
+                {"field": "day", "type": "nominal", "title": "day (UTC)"},
+                {"field": "count", "type": "quantitative", "title": "events", "format": ",d"},
+            ],
+        },
+    }
+
+
+def latency_points(
+    points: Iterable[tuple[float, str, str, float]], *, limit_ms: float, dark: bool = False, height: int = 200
+) -> Spec:
+    """Calls by how long ago they were and how long they took; a line is the limit from which they are slow.
+
+    Kinds differ in shape and colour. What took no time at all is drawn at a microsecond: the scale has no zero.
+    """
+    rows: list[dict[str, object]] = [
+        {"ago": -seconds, "what": what, "kind": kind, "ms": max(ms, 0.001)} for seconds, what, kind, ms in points
+    ]
+    kinds = sorted({str(row["kind"]) for row in rows})
+    looks = {kind: ACCENTS[number % len(ACCENTS)] for number, kind in enumerate(("question", "write"))}
+    shown = [looks.get(kind, STATE_KINDS["unknown"]) for kind in kinds]
+    shape = {"question": "circle", "write": "triangle-up"}
+    y = {
+        "field": "ms",
+        "type": "quantitative",
+        "scale": {"type": "log"},
+        "axis": {"title": "ms", "values": [10.0**power for power in range(-3, 6)], "format": "~g"},
+    }
+    return {
+        "config": _config(dark),
+        "height": height,
+        "layer": [
+            {
+                "data": {"values": [{"ms": max(limit_ms, 0.001)}]},
+                "mark": {"type": "rule", "strokeDash": [5, 4], "color": _INK[dark], "opacity": 0.6},
+                "encoding": {"y": y},
+            },
+            {
+                "data": {"values": rows},
+                "mark": {"type": "point", "filled": True, "size": 36, "opacity": 0.75},
+                "encoding": {
+                    "x": {
+                        "field": "ago",
+                        "type": "quantitative",
+                        "scale": {"zero": False, "nice": False},
+                        "axis": {
+                            "title": "seconds ago",
+                            "grid": False,
+                            "tickCount": 8,
+                            "labelExpr": "format(-datum.value, ',.2~f')",
+                        },
+                    },
+                    "y": y,
+                    "color": {
+                        "field": "kind",
+                        "type": "nominal",
+                        "scale": {"domain": kinds, "range": [_colour(look, dark) for look in shown]},
+                        "legend": {"title": None, "orient": "top", "offset": 6},
+                    },
+                    "shape": {
+                        "field": "kind",
+                        "type": "nominal",
+                        "scale": {"domain": kinds, "range": [shape.get(kind, "square") for kind in kinds]},
+                        "legend": {"title": None, "orient": "top", "offset": 6},
+                    },
+                    "tooltip": [
+                        {"field": "what", "type": "nominal", "title": "what"},
+                        {"field": "ms", "type": "quantitative", "title": "ms", "format": ",.2f"},
+                    ],
+                },
             },
         ],
     }

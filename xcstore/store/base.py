@@ -29,8 +29,10 @@ __all__ = [
     "Layout",
     "OutboxChange",
     "Page",
+    "PoolUse",
     "SnapshotStore",
     "StateCount",
+    "StoreStatus",
     "StoredDefinition",
     "StoredWork",
     "Stores",
@@ -181,6 +183,32 @@ class OutboxChange:
     """Unknown ids: nothing happens."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUse:
+    """The connections of one store at this moment."""
+
+    maximum: int
+    open: int
+    in_use: int
+    waiting: int = 0
+    """Callers that wait for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """What a store knows about itself without reading what it holds."""
+
+    server: str
+    """Product and version: 'PostgreSQL 18.4'."""
+    size_bytes: int | None = None
+    """On disk, or in the server's memory: events, snapshots, indexes and what is kept beside; None: not known."""
+    event_count: int | None = None
+    event_count_is_exact: bool = True
+    """False: an estimate of the database's own."""
+    pool: PoolUse | None = None
+    """None where there are no connections."""
+
+
 class EventStore(Protocol):
     """Append-only history.
 
@@ -328,6 +356,19 @@ class EventStore(Protocol):
         """
         ...
 
+    def delete_events(self, event_ids: Iterable[str]) -> int:
+        """Remove events, for retention; returns how many there were. Unknown ids: nothing happens.
+
+        All or none where the backend has transactions. What is kept beside them in stores of ours follows: an
+        instance without events is no instance any more. Also in stores of other writers, where they were opened for
+        writing, as nothing of ours is put there. Refused, as any write, by stores opened for reading.
+        """
+        ...
+
+    def status(self) -> StoreStatus:
+        """Asked often: costs a few milliseconds, whatever is stored."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -364,6 +405,14 @@ class SnapshotStore(Protocol):
 
     def delete_snapshot(self, instance_id: str) -> None:
         """Unknown instance: nothing happens."""
+        ...
+
+    def count_beyond(self, keep: int) -> int:
+        """How many kept snapshots are older than the last `keep` (1 or more) of their instance."""
+        ...
+
+    def trim(self, keep: int) -> int:
+        """Remove these; returns how many. The latest of an instance always stays."""
         ...
 
     def count(self) -> int: ...

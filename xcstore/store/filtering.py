@@ -22,6 +22,7 @@ from xcstore.store.base import CountBy, Direction, EventQuery, InstanceQuery, In
 __all__ = [
     "MISSING",
     "check_count",
+    "check_keep",
     "check_limit",
     "check_query",
     "check_trace",
@@ -58,6 +59,12 @@ def check_limit(limit: int) -> None:
     """Refuse, with `QueryError`, a page of nothing."""
     if limit < 1:
         raise QueryError(f"a page of {limit} items cannot be asked for; give a limit of 1 or more")
+
+
+def check_keep(keep: int) -> None:
+    """Refuse, with `QueryError`, to keep no snapshot at all."""
+    if keep < 1:
+        raise QueryError(f"keep={keep} would keep no snapshot; give 1 or more")
 
 
 def check_count(by: Sequence[str], bucket_ms: int | None) -> None:

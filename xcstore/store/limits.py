@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import math
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -66,6 +67,12 @@ _HASH: Final = LIMITS["definition_hash"].maximum
 _BYTES: Final = LIMITS["payload_bytes"].maximum
 _DEPTH: Final = LIMITS["payload_depth"].maximum
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_DIGITS: Final = 4_300
+"""As many digits as Python reads in one number."""
+_BITS: Final = 14_284
+"""No number of so many bits has more digits than that."""
+_PLAIN: Final = 2
+"""The version of marshal that looks for no shared values, and so takes half the time."""
 _WRAPPING: Final = 3
 """A document holds its payload this many levels down."""
 
@@ -142,10 +149,15 @@ def pack(event: PersistedEvent, known_instances: Container[str] = ()) -> tuple[L
             else:
                 member, context, original = event.public_member_snapshot, event.context, event.original
                 if context is None and original is None:
-                    text = _plain_text([event.payload] if member is None else [event.payload, member])
-                    if text is not None:
-                        return labels, text
-                elif _is_plain([event.payload, member or 0, context or 0, original or 0]):
+                    if member is None or isinstance(member, dict):
+                        text = _plain_text([event.payload] if member is None else [event.payload, member])
+                        if text is not None:
+                            return labels, text
+                elif (
+                    (member is None or isinstance(member, dict))
+                    and (context is None or isinstance(context, dict))
+                    and _is_plain([event.payload, member or 0, context or 0, original or 0])
+                ):
                     return labels, None
     except (TypeError, AttributeError):  # a field of the wrong kind: the closer look says which
         pass
@@ -171,10 +183,10 @@ def check_writable_snapshot(snapshot: InstanceSnapshot) -> None:
         _check_text("pending_timeouts.event_type", timer.event_type, _TYPE)
         _check_time("pending_timeouts.remaining_ms", timer.remaining_ms)
     parts = (instance.context, instance.public_member, instance.internal_member, snapshot.original)
-    if not _is_plain(parts):
-        _check_value("instance.context", instance.context)
-        _check_value("instance.public_member", instance.public_member)
-        _check_value("instance.internal_member", instance.internal_member)
+    if not (all(part is None or isinstance(part, dict) for part in parts) and _is_plain(parts)):
+        _check_object("instance.context", instance.context)
+        _check_object("instance.public_member", instance.public_member)
+        _check_object("instance.internal_member", instance.internal_member)
         _check_value("the document", snapshot.original, wrapping=_WRAPPING)
 
 
@@ -236,7 +248,9 @@ def _plain_text(value: object) -> str | None:
     """The JSON text, where it alone shows that there is nothing to object to."""
     try:
         raw = orjson.dumps(value, None, _OPTIONS)
-    except TypeError:
+        # orjson also writes UUIDs and members of an Enum, as text; marshal takes plain values alone, and is fast.
+        marshal.dumps(value, _PLAIN)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         return None
     text = raw.decode()  # searched faster than bytes, and kept in less memory: orjson leaves room at the end of its own
     size = len(text)
@@ -280,9 +294,15 @@ def _check_event(event: PersistedEvent) -> None:
     _check_time("persisted_at", event.persisted_at, required=True)
     _check_time("timestamp", event.timestamp)
     _check_value("payload", event.payload)
-    _check_value("public_member_snapshot", event.public_member_snapshot)
-    _check_value("context", event.context)
+    _check_object("public_member_snapshot", event.public_member_snapshot)
+    _check_object("context", event.context)
     _check_value("the document", event.original, wrapping=_WRAPPING)
+
+
+def _check_object(field: str, value: object) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise LimitExceededError(f"{field} is {short(value)}; it must be an object{NOTHING_WRITTEN}")
+    _check_value(field, value)
 
 
 def _check_ids(field: str, ids: Iterable[str]) -> None:
@@ -326,7 +346,12 @@ def _check_time(field: str, value: object, *, required: bool = False) -> None:
 
 
 def _check_value(field: str, value: object, *, wrapping: int = 0) -> None:
-    """Walk a JSON value, without recursion: depth, characters, numbers; then its size."""
+    """Walk a JSON value, without recursion: depth, characters, numbers; and its size.
+
+    A document (with `wrapping`) may hold several such values, each held to the limit on its own.
+    """
+    if not wrapping:
+        _check_size(field, _quick_size(value))
     waiting: list[tuple[object, str, int]] = [(value, field, 0)]
     while waiting:
         item, path, depth = waiting.pop()
@@ -344,10 +369,27 @@ def _check_value(field: str, value: object, *, wrapping: int = 0) -> None:
                     waiting.append((inner, f"{path}.{key}", depth + 1))
             else:
                 waiting += [(inner, f"{path}.{position}", depth + 1) for position, inner in enumerate(item)]
-        elif item is not None and not isinstance(item, (bool, int)):
+        elif isinstance(item, int):  # True and False as well
+            if item.bit_length() > _BITS and abs(item) >= 10**_DIGITS:
+                raise LimitExceededError(
+                    f"{path} is a number of more than {_DIGITS:,} digits; no more can be read{NOTHING_WRITTEN}"
+                )
+        elif item is not None:
             raise LimitExceededError(f"{path} is {short(item)}, which JSON has no form for{NOTHING_WRITTEN}")
-    # A document may hold several such values, each held to the limit on its own.
-    if not wrapping and (size := len(json_text(value).encode())) > _BYTES:
+    if not wrapping:
+        _check_size(field, len(json_text(value).encode()))
+
+
+def _quick_size(value: object) -> int:
+    """Bytes of JSON; 0 where only a closer look can tell."""
+    try:
+        return len(orjson.dumps(value, None, _OPTIONS))
+    except TypeError:
+        return 0
+
+
+def _check_size(field: str, size: int) -> None:
+    if size > _BYTES:
         raise LimitExceededError(
             f"{field} is {size:,} bytes of JSON; at most {_BYTES:,} can be stored{NOTHING_WRITTEN}"
         )

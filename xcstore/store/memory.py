@@ -40,6 +40,7 @@ from xcstore.store.base import (
     StoredDefinition,
     StoredWork,
     Stores,
+    StoreStatus,
     Trace,
 )
 from xcstore.store.codec import (
@@ -135,7 +136,10 @@ class InMemoryEventStore:
         self._chained: set[str] = set()
         """Instances whose last moment is in order as it was appended: each of its events goes on where the one before
         it ended, the first where the moment before ended. The last event of these is the last that came."""
+        self._gone = 0
+        """So many events were deleted; their `seq` is not given again."""
         self._outbox: dict[str, StoredWork] = {}
+        self._notes: dict[str, str] = {}
 
     @property
     def identity(self) -> str:
@@ -143,6 +147,9 @@ class InMemoryEventStore:
 
     def connect(self) -> None:
         """Nothing to connect to; here because the specification's stores have it."""
+
+    def status(self) -> StoreStatus:
+        return StoreStatus(server="memory", event_count=len(self._by_id))
 
     def close(self) -> None:
         """Nothing to close: the events live as long as this object."""
@@ -169,7 +176,7 @@ class InMemoryEventStore:
                 )
             if event_id in by_id:
                 raise DuplicateEventError(event_id)
-            row = by_id[event_id] = row_of(event, len(by_id) + 1, labels, values)
+            row = by_id[event_id] = row_of(event, len(by_id) + self._gone + 1, labels, values)
             if goes_on and stream and stream[-1][LABELS][AFTER] == labels[BEFORE] and self._ordered[-1][AT] <= at:
                 self._ordered.append(row)
                 stream.append(row)
@@ -191,10 +198,41 @@ class InMemoryEventStore:
                     raise DuplicateEventError(event.id)
                 seen.add(event.id)
             for event, labels, values in batch:
-                row = self._by_id[event.id] = row_of(event, len(self._by_id) + 1, labels, values)
+                row = self._by_id[event.id] = row_of(event, len(self._by_id) + self._gone + 1, labels, values)
                 self._insert(row)
                 self._summaries.pop(event.instance_id, None)
         return len(batch)
+
+    def delete_events(self, event_ids: Iterable[str]) -> int:
+        """Remove events, for retention; returns how many there were. Unknown ids: nothing happens."""
+        wanted = list(dict.fromkeys(event_ids))
+        with self._lock:
+            gone = {event_id: row for event_id in wanted if (row := self._by_id.pop(event_id, None)) is not None}
+            if not gone:
+                return 0
+            first, last = min(map(key_of, gone.values())), max(map(key_of, gone.values()))
+            low = bisect_left(self._ordered, first, key=key_of)
+            high = bisect_right(self._ordered, last, key=key_of)
+            self._ordered[low:high] = [row for row in self._ordered[low:high] if row[ID] not in gone]
+            for instance_id in {row[INSTANCE] for row in gone.values()}:
+                stream = [row for row in self._by_instance[instance_id] if row[ID] not in gone]
+                if stream:
+                    self._by_instance[instance_id] = stream
+                else:
+                    del self._by_instance[instance_id]
+                self._chained.discard(instance_id)
+                self._summaries.pop(instance_id, None)
+            self._gone += len(gone)
+            self._effects, self._indexed = {}, 0
+        return len(gone)
+
+    def put_note(self, note_id: str, text: str) -> None:
+        """Keep a note about the store, such as of what was removed."""
+        self._notes[note_id] = text
+
+    def get_notes(self) -> Sequence[str]:
+        """All notes, by id."""
+        return [text for _, text in sorted(self._notes.items())]
 
     def change_outbox(self, change: OutboxChange) -> None:
         check_writable_outbox(change)
@@ -369,7 +407,9 @@ class InMemoryEventStore:
     ) -> Page[InstanceSummary]:
         filtering.check_limit(limit)
         kind = "instances-desc" if newest_first else "instances-asc"
-        found = sorted((*self._last_key(summary), summary) for summary in self._matching_summaries(query))
+        last_rows = ((self._by_id.get(summary.last_event_id), summary) for summary in self._matching_summaries(query))
+        # Without a row: deleted since.
+        found = sorted((*key_of(row), summary) for row, summary in last_rows if row is not None)
         if after is not None:
             key = _decode(after, kind)
             if newest_first:
@@ -575,9 +615,6 @@ class InMemoryEventStore:
             )
         return known
 
-    def _last_key(self, summary: InstanceSummary) -> Key:
-        return key_of(self._by_id[summary.last_event_id])
-
     def _masked(self, event: PersistedEvent) -> PersistedEvent:
         if not self._redact:
             return event
@@ -662,6 +699,21 @@ class InMemorySnapshotStore:
     def delete_snapshot(self, instance_id: str) -> None:
         with self._lock:
             self._history.pop(instance_id, None)
+
+    def count_beyond(self, keep: int) -> int:
+        filtering.check_keep(keep)
+        with self._lock:
+            return sum(max(0, len(kept) - keep) for kept in self._history.values())
+
+    def trim(self, keep: int) -> int:
+        filtering.check_keep(keep)
+        trimmed = 0
+        with self._lock:
+            for kept in self._history.values():
+                while len(kept) > keep:
+                    kept.popleft()
+                    trimmed += 1
+        return trimmed
 
     def count(self) -> int:
         return len(self._history)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
 from xcstore.errors import ConfigError
 from xcstore.store.base import Stores
 from xcstore.store.codec import NO_REDACTION, Redaction
+from xcstore.store.latency import DEFAULT_ALERT_MS
+from xcstore.store.measuring import measured
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_events import SqlEventStore
@@ -22,7 +25,10 @@ from xcstore.store.sqlite import SqliteDatabase
 
 __all__ = ["open_stores", "sqlite_file"]
 
-_KNOWN: Final = "memory://, sqlite:///file.db, postgresql://user@host/database"
+_KNOWN: Final = (
+    "memory://, sqlite:///file.db, postgresql://user@host/database, mongodb://host/database, archive:///folder, "
+    "influxdb://host/database, redis://host/0"
+)
 
 
 def open_stores(
@@ -33,6 +39,7 @@ def open_stores(
     statement_timeout_ms: int = 10_000,
     snapshot_retention: int = 10,
     search_seconds: float = 3.0,
+    latency_alert_ms: float | None = DEFAULT_ALERT_MS,
 ) -> Stores:
     """The stores behind a URL.
 
@@ -40,7 +47,8 @@ def open_stores(
     ----------
     url : str
         ``memory://`` (always empty, always writable), ``sqlite:///relative.db``, ``sqlite:////absolute.db``,
-        ``postgresql://user:password@host/database``.
+        ``postgresql://user:password@host/database``, ``mongodb://host/database``, ``archive:///folder``,
+        ``influxdb://host/database``, ``redis://host/0``.
     read_only : bool
         Also enforced by the database. Writing makes an empty database a store of ours; a store of another writer is
         never written.
@@ -52,6 +60,9 @@ def open_stores(
         How many snapshots of an instance are kept.
     search_seconds : float
         After which a search through text says how far it came.
+    latency_alert_ms : float, optional
+        Appends that take longer are warned of. Stores are measured, see `store.latency`, but for those in memory, and
+        where this is None.
 
     Raises
     ------
@@ -72,19 +83,42 @@ def open_stores(
             retention=snapshot_retention,
             search_seconds=search_seconds,
         )
-    open_database = _OPENERS.get(scheme)
-    if open_database is None:
-        what = f"by the scheme {scheme + '://'!r}" if _SCHEME.fullmatch(scheme) else "by what stands before ://"
-        raise ConfigError(f"no store is known {what}; known are {_KNOWN}")
-    database = open_database(url, read_only, statement_timeout_ms)
+    options = _Options(read_only, redact, statement_timeout_ms, snapshot_retention, search_seconds)
+    opened = _open(scheme, url, options)
+    return opened if latency_alert_ms is None else measured(opened, alert_ms=latency_alert_ms)
+
+
+class _Options(NamedTuple):
+    """As `open_stores` takes them; what each backend's own opener takes, by name."""
+
+    read_only: bool
+    redact: Redaction
+    statement_timeout_ms: int
+    snapshot_retention: int
+    search_seconds: float
+
+
+def _open(scheme: str, url: str, options: _Options) -> Stores:
+    if scheme in _SQL:
+        return _open_sql(_SQL[scheme](url, options.read_only, options.statement_timeout_ms), options)
+    if scheme in _OTHERS:
+        # Their drivers take a while to import.
+        module, name = _OTHERS[scheme]
+        opener: Callable[..., Stores] = getattr(import_module(module), name)
+        return opener(url, **options._asdict())
+    what = f"by the scheme {scheme + '://'!r}" if _SCHEME.fullmatch(scheme) else "by what stands before ://"
+    raise ConfigError(f"no store is known {what}; known are {_KNOWN}")
+
+
+def _open_sql(database: SqlDatabase, options: _Options) -> Stores:
     try:
         layout = _layout(database)
     except BaseException:
         database.close()
         raise
     return Stores(
-        events=SqlEventStore(database, layout, redact=redact, search_seconds=search_seconds),
-        snapshots=SqlSnapshotStore(database, layout, redact=redact, retention=snapshot_retention),
+        events=SqlEventStore(database, layout, redact=options.redact, search_seconds=options.search_seconds),
+        snapshots=SqlSnapshotStore(database, layout, redact=options.redact, retention=options.snapshot_retention),
         definitions=SqlDefinitionStore(database, layout),
     )
 
@@ -146,8 +180,17 @@ def _shown(url: str) -> str:
 
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,19}")
-_OPENERS: Final[dict[str, Callable[[str, bool, int], SqlDatabase]]] = {
+_SQL: Final[dict[str, Callable[[str, bool, int], SqlDatabase]]] = {
     "sqlite": _open_sqlite,
     "postgres": _open_postgresql,
     "postgresql": _open_postgresql,
 }
+_OTHERS: Final = {
+    "mongodb": ("xcstore.store.mongodb", "open_mongodb_stores"),
+    "mongodb+srv": ("xcstore.store.mongodb", "open_mongodb_stores"),
+    "archive": ("xcstore.store.archive", "open_archive_stores"),
+    "influxdb": ("xcstore.store.influxdb", "open_influxdb_stores"),
+    "redis": ("xcstore.store.redis", "open_redis_stores"),
+    "rediss": ("xcstore.store.redis", "open_redis_stores"),
+}
+"""Module and function by scheme."""

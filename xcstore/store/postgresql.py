@@ -33,6 +33,7 @@ from xcstore.errors import (
     StoreUnavailableError,
 )
 from xcstore.store import sql_tables
+from xcstore.store.base import PoolUse
 from xcstore.store.postgresql_bulk import add_many, array_text
 from xcstore.store.sql_database import EventRow, ExtraRow, MovedOnError, SqlDatabase, WorkRows
 from xcstore.store.sql_layout import AnySelect
@@ -126,7 +127,7 @@ class PostgresDatabase(SqlDatabase):
     def _run(self, work: Callable[[sa.Connection], T]) -> T:
         with self._engine.connect() as connection:
             driver = _driver(connection)
-            with self._cancellable(lambda: driver.cancel_safe(timeout=_CONNECT_SECONDS)), connection.begin():
+            with self._running.cancellable(lambda: driver.cancel_safe(timeout=_CONNECT_SECONDS)), connection.begin():
                 return work(connection)
 
     def _configure(self, connection: psycopg.Connection[Any]) -> None:
@@ -224,7 +225,7 @@ class PostgresDatabase(SqlDatabase):
         with self._translated():
             driver = self._pool.getconn()
             try:
-                with self._cancellable(lambda: driver.cancel_safe(timeout=_CONNECT_SECONDS)):
+                with self._running.cancellable(lambda: driver.cancel_safe(timeout=_CONNECT_SECONDS)):
                     _check_result(driver, driver.append(given))
             finally:
                 self._pool.putconn(driver)
@@ -267,7 +268,7 @@ class PostgresDatabase(SqlDatabase):
             with (
                 adbc.connect(self._adbc_uri()) as connection,
                 connection.cursor() as cursor,
-                self._cancellable(cursor.adbc_cancel),
+                self._running.cancellable(cursor.adbc_cancel),
             ):
                 cursor.execute(str(compiled), parameters or None)
                 table = cursor.fetch_arrow_table()
@@ -285,6 +286,16 @@ class PostgresDatabase(SqlDatabase):
         if "canceling statement" in text or "57014" in text:
             return self._translation(pg.QueryCanceled())
         return StoreError(f"{self.identity} failed: {text.splitlines()[0]}")
+
+    def pool_use(self) -> PoolUse:
+        stats = self._pool.get_stats()
+        size = stats.get("pool_size", 0)
+        return PoolUse(
+            maximum=_CONNECTIONS,
+            open=size,
+            in_use=max(0, size - stats.get("pool_available", 0)),
+            waiting=stats.get("requests_waiting", 0),
+        )
 
     def close(self) -> None:
         self._pool.close()

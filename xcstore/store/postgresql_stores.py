@@ -32,4 +32,4 @@ class PostgreSQLSnapshotStore(SqlSnapshotStore):
 
 
 def _open(url: str, *, read_only: bool) -> Stores:
-    return open_stores(url, read_only=read_only)
+    return open_stores(url, read_only=read_only, latency_alert_ms=None)

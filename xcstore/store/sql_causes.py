@@ -124,7 +124,8 @@ class _Graph:
         for chunk in _chunks(self.layout.ids(unknown)):
             select = sa.select(self.layout.text("id"), self.layout.columns["persisted_at"])
             for event_id, at in self.connection.execute(select.where(column.in_(chunk))):
-                self._times[event_id] = EpochMs(at)
+                # A table of others may hold anything, or nothing, here; the event is there all the same.
+                self._times[event_id] = EpochMs(at if isinstance(at, int) else 0)
         found = ((event_id, self._times[event_id]) for event_id in wanted)
         return {event_id: at for event_id, at in found if at is not None}
 

@@ -61,7 +61,9 @@ def _from_events(
     # Grouped by the columns as they are: what is NULL becomes '' in the few rows that come out.
     keys: list[sa.ColumnElement[Any]] = [layout.columns.get(name, sa.literal("")) for name in by]
     if bucket_ms is not None:
-        keys.append(_bucket(layout.columns["persisted_at"], bucket_ms))
+        at = layout.columns["persisted_at"]
+        # A table of others may have none, which is shown as 0.
+        keys.append(_bucket(at if layout.is_ours else sa.func.coalesce(at, 0), bucket_ms))
     select = sa.select(*keys, sa.func.count()).select_from(layout.events).where(*conditions(layout, query))
     yield from _grouped(connection, select, len(keys), by, bucket_ms)
 

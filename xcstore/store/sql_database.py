@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 
+from xcstore.store.base import PoolUse
+from xcstore.store.cancelling import RunningQueries
 from xcstore.store.sql_layout import AnySelect
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["EventRow", "ExtraRow", "MovedOnError", "SqlDatabase", "WorkRows", "running_for"]
+__all__ = ["EventRow", "ExtraRow", "MovedOnError", "SqlDatabase", "WorkRows"]
 
 T = TypeVar("T")
 
@@ -28,8 +26,6 @@ ExtraRow = tuple[str, str | None, str | None]
 WorkRows = Sequence[tuple[str, str | None, int | None, str | None]]
 """Columns of `fsm_outbox` to put, in the order of ids; document None: to remove."""
 
-_owner: ContextVar[Hashable] = ContextVar("xcstore_query_owner", default=None)
-
 
 class MovedOnError(Exception):
     """Between a database and `sql_writing`: the stream ends with `last`; None: its events must be ordered to know."""
@@ -37,16 +33,6 @@ class MovedOnError(Exception):
     def __init__(self, last: str | None) -> None:
         super().__init__(last)
         self.last = last
-
-
-@contextmanager
-def running_for(owner: Hashable) -> Iterator[None]:
-    """Queries of this thread within the block belong to `owner`, for `cancel_running(owner)` of their store."""
-    token = _owner.set(owner)
-    try:
-        yield
-    finally:
-        _owner.reset(token)
 
 
 class SqlDatabase(ABC):
@@ -68,8 +54,7 @@ class SqlDatabase(ABC):
         self.identity: Final = identity
         self.read_only: Final = read_only
         self.statement_timeout_ms: Final = statement_timeout_ms
-        self._running: defaultdict[Hashable, dict[int, Callable[[], None]]] = defaultdict(dict)
-        self._running_lock: Final = threading.Lock()
+        self._running: Final = RunningQueries()
 
     @abstractmethod
     def read(self, work: Callable[[sa.Connection], T]) -> T:
@@ -124,29 +109,12 @@ class SqlDatabase(ABC):
         return sa.cast(haystack, sa.Text).icontains(needle, autoescape=True)
 
     @abstractmethod
+    def pool_use(self) -> PoolUse:
+        """The connections at this moment; asks nobody."""
+
+    @abstractmethod
     def close(self) -> None: ...
 
     def cancel_running(self, owner: Hashable) -> int:
         """Cancel what runs under `running_for(owner)`, from any thread; returns how many queries that were."""
-        with self._running_lock:
-            cancels = list(self._running.get(owner, {}).values())
-        for cancel in cancels:
-            cancel()
-        return len(cancels)
-
-    @contextmanager
-    def _cancellable(self, cancel: Callable[[], None]) -> Iterator[None]:
-        owner = _owner.get()
-        if owner is None:
-            yield
-            return
-        key = id(cancel)
-        with self._running_lock:
-            self._running[owner][key] = cancel
-        try:
-            yield
-        finally:
-            with self._running_lock:
-                self._running[owner].pop(key, None)
-                if not self._running[owner]:
-                    del self._running[owner]
+        return self._running.cancel(owner)

@@ -18,10 +18,13 @@ from xcstore.store import (
     filtering,
     sql_arrow,
     sql_causes,
+    sql_deleting,
     sql_instances,
+    sql_notes,
     sql_outbox,
     sql_rollups,
     sql_search,
+    sql_status,
     sql_writing,
 )
 from xcstore.store.base import (
@@ -37,6 +40,7 @@ from xcstore.store.base import (
     Page,
     StateCount,
     StoredWork,
+    StoreStatus,
     Trace,
 )
 from xcstore.store.codec import NO_REDACTION, Redaction, check_writable_outbox
@@ -103,11 +107,15 @@ class SqlEventStore:
         """Look whether the database answers; stores are connected from the start."""
         self._database.read(lambda connection: connection.execute(sa.select(1)).scalar())
 
+    def status(self) -> StoreStatus:
+        known = self._database.read(lambda connection: sql_status.read_status(connection, self._layout))
+        return replace(known, pool=self._database.pool_use())
+
     def close(self) -> None:
         self._database.close()
 
     def cancel_running(self, owner: Hashable) -> int:
-        """Cancel the queries that run under `sql_database.running_for(owner)`; returns how many there were."""
+        """Cancel the queries that run under `cancelling.running_for(owner)`; returns how many there were."""
         return self._database.cancel_running(owner)
 
     # Writing
@@ -121,6 +129,19 @@ class SqlEventStore:
     def append_many(self, events: Iterable[PersistedEvent]) -> int:
         refuse_foreign(self._database, self._layout)
         return sql_writing.append_many(self._database, events)
+
+    def delete_events(self, event_ids: Iterable[str]) -> int:
+        """Remove events, for retention; returns how many there were. Unknown ids: nothing happens."""
+        return sql_deleting.delete_events(self._database, self._layout, event_ids)
+
+    def put_note(self, note_id: str, text: str) -> None:
+        """Keep a note about the store, such as of what was removed; stores of other writers get none."""
+        if self._layout.is_ours:
+            sql_notes.put_note(self._database, note_id, text)
+
+    def get_notes(self) -> Sequence[str]:
+        """All notes, by id."""
+        return sql_notes.get_notes(self._database) if self._layout.is_ours else ()
 
     def change_outbox(self, change: OutboxChange) -> None:
         refuse_foreign(self._database, self._layout)

@@ -19,6 +19,7 @@ from xcstore.store.base import InstanceQuery, InstanceSummary, StateCount
 from xcstore.store.sql_layout import AnyRow, SqlLayout, int64, is_storable
 from xcstore.store.sql_pages import Key, after_key, expect_scan, ordered
 from xcstore.store.sql_tables import event_extra, instances
+from xcstore.store.values import read_moment
 from xcstore.units import EpochMs
 
 __all__ = ["StandingSummary", "count_states", "find_instances", "last_event_id"]
@@ -88,7 +89,7 @@ def count_states(
         rows, tied = _last_states(connection, layout, query)
         unsettled = (summary for _, summary in _tied_summaries(connection, layout, tied).values())
     for component, machine, state, count, oldest, newest in rows:
-        tally[component or "", machine or "", state or ""].add(count, oldest, newest)
+        tally[component or "", machine or "", state or ""].add(count, _moment(oldest), _moment(newest))
     for summary in unsettled:
         if holds(summary):
             at = summary.updated_at
@@ -127,6 +128,11 @@ class _Tally:
         self.count += count
         self.oldest = min(self.oldest, oldest)
         self.newest = max(self.newest, newest)
+
+
+def _moment(value: object) -> EpochMs:
+    """A time as the codec reads it: tables of others may hold anything."""
+    return EpochMs(value) if type(value) is int else read_moment(value, "", [])
 
 
 # --- From the table of instances that triggers keep
@@ -411,7 +417,8 @@ def _summaries(connection: sa.Connection, layout: SqlLayout, rows: Sequence[AnyR
             .group_by(instance_id)
         )
     }
-    moments = [(row.instance_id, row.persisted_at) for row in rows]
+    # A table of others may hold anything as a time; what is none cannot be asked for among numbers.
+    moments = [(row.instance_id, row.persisted_at) for row in rows if isinstance(row.persisted_at, int)]
     tied = [
         str(found)
         for found in connection.execute(
@@ -434,8 +441,8 @@ def _summaries(connection: sa.Connection, layout: SqlLayout, rows: Sequence[AnyR
                 component_name=row.component_name,
                 machine_name=row.machine_name,
                 state=row.state_after,
-                created_at=EpochMs(total.first_at),
-                updated_at=EpochMs(row.persisted_at),
+                created_at=_moment(total.first_at),
+                updated_at=_moment(row.persisted_at),
                 event_count=total.size,
                 last_event_id=row.id,
                 last_event_type=row.event_type,

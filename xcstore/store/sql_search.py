@@ -38,6 +38,8 @@ _SAFE: Final = re.compile(r"[ !#-.0-\[\]-~]+")
 """Characters that JSON writes in one way only (at least in every writer known)."""
 _REWRITTEN: Final = re.compile(r"e[+-]|\.0")
 """Parts of numbers that Python and a stored text may write differently."""
+_EXPONENT: Final = re.compile(r"[+-]?[0-9]{0,3}")
+"""What may be found in the exponent of a number as Python writes it, such as the 05 of 1e-05."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,10 @@ def _wide_condition(database: SqlDatabase, layout: SqlLayout, query: EventQuery)
         if part:
             beside = [layout.text(name) for name in ("id", "instance_id", "event_type")]
             likes = [database.is_like(column, part) for column in (*beside, payload)]
-            found.append(sa.or_(*likes, *_escapes(database, payload), *_lowered(database, [*beside, payload], part)))
+            rest = [*_escapes(database, payload), *_lowered(database, [*beside, payload], part)]
+            if _EXPONENT.fullmatch(query.text):
+                rest.append(_very_large_or_small(database, payload))
+            found.append(sa.or_(*likes, *rest))
     if query.payload_path:
         parts = [key for key in query.payload_path if list_position(key) is None]
         if number_of(query.payload_value) is None:
@@ -182,6 +187,14 @@ def _searchable(text: str) -> str:
 def _escapes(database: SqlDatabase, payload: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
     """A text that was stored as it came may hold any character as an escape; JSONB holds none."""
     return [sa.func.instr(payload, "\\u") > 0] if database.dialect == "sqlite" else []
+
+
+def _very_large_or_small(database: SqlDatabase, payload: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Python writes these numbers with an exponent; a stored text may write it otherwise, and JSONB writes none."""
+    if database.dialect == "sqlite":
+        like = payload.op("GLOB", is_comparison=True)
+        return sa.or_(like("*[0-9][eE][-+0-9]*"), like("*0.0000*"))
+    return sa.cast(payload, sa.Text).regexp_match(r"0\.0000|[0-9]{17}")
 
 
 def _lowered(database: SqlDatabase, columns: list[sa.ColumnElement[Any]], part: str) -> list[sa.ColumnElement[bool]]:

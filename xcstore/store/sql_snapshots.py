@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -22,13 +22,16 @@ from xcstore.store.codec import (
 )
 from xcstore.store.cursors import decode_cursor, encode_cursor
 from xcstore.store.sql_database import SqlDatabase
+from xcstore.store.sql_deleting import refuse_reading
 from xcstore.store.sql_events import refuse_foreign
-from xcstore.store.sql_layout import AnySelect, SqlLayout, is_storable
+from xcstore.store.sql_layout import AnySelect, SqlLayout
 from xcstore.store.sql_tables import definitions, snapshot_history
 
 __all__ = ["SqlDefinitionStore", "SqlSnapshotStore"]
 
 _BATCH: Final = 1_000
+_TRIMMED: Final = 500
+"""Instances whose history is cut in one transaction."""
 _COMPARED: Final = ("snapshot_at", "last_event_id")
 
 
@@ -83,26 +86,67 @@ class SqlSnapshotStore:
             {"instance_id": snapshot.instance.id, "document": snapshot_extra_text(snapshot)} for snapshot in batch
         ]
         connection.execute(snapshot_history.insert(), documents)
+        connection.execute(self._beyond({snapshot.instance.id for snapshot in batch}, self._retention))
+
+    def delete_snapshot(self, instance_id: str) -> None:
+        """Also in stores of other writers, where they were opened for writing: retention takes it with its events."""
+        self.delete_snapshots([instance_id])
+
+    def delete_snapshots(self, instance_ids: Iterable[str]) -> None:
+        """Those of many instances in one transaction, which takes much less time."""
+        refuse_reading(self._database)
+        known = sorted(self._layout.ids(dict.fromkeys(instance_ids)))
+        if self._layout.snapshots is None or not known:
+            return
+        targets = [self._table()]
+        if self._layout.is_ours:
+            targets.append((snapshot_history, snapshot_history.c.instance_id))
+
+        def work(connection: sa.Connection) -> None:
+            for start in range(0, len(known), _BATCH):
+                for target, key in targets:
+                    connection.execute(sa.delete(target).where(key.in_(known[start : start + _BATCH])))
+
+        self._database.write(work)
+
+    def count_beyond(self, keep: int) -> int:
+        filtering.check_keep(keep)
+        if not self._layout.is_ours:
+            return 0
+        kept = sa.func.count().label("kept")
+        more = sa.select(kept).select_from(snapshot_history).group_by(snapshot_history.c.instance_id)
+        per = more.having(kept > keep).subquery()
+        select = sa.select(sa.func.coalesce(sa.func.sum(per.c.kept - keep), 0))
+        return int(self._database.read(lambda connection: connection.execute(select).scalar_one()))
+
+    def trim(self, keep: int) -> int:
+        filtering.check_keep(keep)
+        refuse_reading(self._database)
+        if not self._layout.is_ours:
+            return 0
+        history = snapshot_history.c
+        many = sa.func.count() > keep
+        some = sa.select(history.instance_id).group_by(history.instance_id).having(many).limit(_TRIMMED)
+
+        def work(connection: sa.Connection) -> int:
+            ids = connection.execute(some).scalars().all()
+            return connection.execute(self._beyond(ids, keep)).rowcount if ids else 0
+
+        trimmed = 0
+        while batch := self._database.write(work):  # each batch is kept, should a later one fail
+            trimmed += batch
+        return trimmed
+
+    def _beyond(self, instance_ids: Collection[str], keep: int) -> sa.Delete:
+        """Deletes from the history of these instances what is older than the last `keep`."""
         history = snapshot_history.c
         newest_first = sa.func.row_number().over(partition_by=history.instance_id, order_by=history.seq.desc())
         numbered = (
-            sa.select(history.seq, newest_first.label("number"))
-            .where(history.instance_id.in_({snapshot.instance.id for snapshot in batch}))
-            .subquery()
+            sa.select(history.seq, newest_first.label("number")).where(history.instance_id.in_(instance_ids)).subquery()
         )
-        old = sa.select(numbered.c.seq).where(numbered.c.number > self._retention)
-        connection.execute(snapshot_history.delete().where(history.seq.in_(old)))
-
-    def delete_snapshot(self, instance_id: str) -> None:
-        refuse_foreign(self._database, self._layout)
-        table, column = self._table()
-
-        def work(connection: sa.Connection) -> None:
-            for target, key in ((table, column), (snapshot_history, snapshot_history.c.instance_id)):
-                connection.execute(sa.delete(target).where(key == instance_id))
-
-        if is_storable(instance_id):
-            self._database.write(work)
+        return snapshot_history.delete().where(
+            history.seq.in_(sa.select(numbered.c.seq).where(numbered.c.number > keep))
+        )
 
     def get_snapshot(self, instance_id: str) -> InstanceSnapshot | None:
         return self.get_snapshots([instance_id]).get(instance_id)

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from xcstore.errors import ReadOnlyStoreError, StoreError, StoreTimeoutError, StoreUnavailableError
 from xcstore.store import sql_tables
+from xcstore.store.base import PoolUse
 from xcstore.store.sql_arrow import arrow_column
 from xcstore.store.sql_database import EventRow, ExtraRow, SqlDatabase, WorkRows
 from xcstore.store.sql_layout import AnySelect
@@ -47,6 +48,8 @@ __all__ = ["SqliteDatabase"]
 T = TypeVar("T")
 
 _BUSY_MS: Final = 5_000
+_KEPT: Final = 8
+_CONNECTIONS: Final = 20
 _TICK: Final = 20_000
 """Steps of SQLite's machine between two looks at the clock: about a millisecond."""
 _ATTEMPTS: Final = 5
@@ -76,8 +79,8 @@ class SqliteDatabase(SqlDatabase):
             "sqlite://",
             creator=self._connect,
             poolclass=sa.QueuePool,
-            pool_size=8,
-            max_overflow=12,
+            pool_size=_KEPT,
+            max_overflow=_CONNECTIONS - _KEPT,
             # An error of the driver must reach us as it is: we compare what the files looked like.
             hide_parameters=True,
         )
@@ -86,17 +89,18 @@ class SqliteDatabase(SqlDatabase):
     # Transactions
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._translated():
+        question = _Question()
+        with self._translated(), self._running.cancellable(question.withdraw):
             for _ in range(_ATTEMPTS):
                 with self._engine.connect() as connection:
                     raw = _raw(connection)
                     unlocked = raw.files is not None and not raw.files[0]
                     raw.start_clock(self.statement_timeout_ms)
                     try:
-                        with self._cancellable(raw.withdraw):
+                        with question.asked_of(raw):
                             answer = self._run(connection, "BEGIN", work)
                     except Exception:  # of whatever kind: it may come from a file read half before, half after a change
-                        if unlocked and self._files() != raw.files:
+                        if unlocked and not question.is_withdrawn and self._files() != raw.files:
                             continue
                         raise
                     finally:
@@ -122,7 +126,9 @@ class SqliteDatabase(SqlDatabase):
     def _use_wal(self, connection: _Connection) -> None:
         """Not when it is opened: what is opened for writing may turn out to be somebody else's."""
         if not self._is_wal:
-            connection.execute("PRAGMA journal_mode=WAL")
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables or "fsm_meta" in tables:
+                connection.execute("PRAGMA journal_mode=WAL")
             self._is_wal = True
 
     def _run(self, connection: sa.Connection, begin: str, work: Callable[[sa.Connection], T]) -> T:
@@ -314,7 +320,7 @@ class SqliteDatabase(SqlDatabase):
             if not alone or files is None or files[0]:
                 return None
             try:
-                with self._cancellable(withdrawn.set):
+                with self._running.cancellable(withdrawn.set):
                     table = fetch_table(self._path, statement, parameters, schema, check)
             except (adbc.Error, ValueError):  # a value of another type than its column (also Arrow's errors)
                 return None
@@ -326,6 +332,11 @@ class SqliteDatabase(SqlDatabase):
     def is_like(self, haystack: sa.ColumnElement[Any], needle: str) -> sa.ColumnElement[bool]:
         # LIKE ignores the case of ASCII letters in SQLite; lower() on both sides would only take longer.
         return haystack.like(f"%{_escaped(needle)}%", escape="\\")
+
+    def pool_use(self) -> PoolUse:
+        pool = cast(sa.QueuePool, self._engine.pool)
+        in_use = pool.checkedout()
+        return PoolUse(maximum=_CONNECTIONS, open=pool.checkedin() + in_use, in_use=in_use)
 
     def close(self) -> None:
         was_open, self._closed = not self._closed, True
@@ -355,6 +366,33 @@ class _Connection(sqlite3.Connection):
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
+
+
+class _Question:
+    """One question in all its attempts: once withdrawn, it is asked of no other connection."""
+
+    def __init__(self) -> None:
+        self.is_withdrawn = False
+        self._lock: Final = threading.Lock()
+        self._raw: _Connection | None = None
+
+    @contextmanager
+    def asked_of(self, raw: _Connection) -> Iterator[None]:
+        with self._lock:
+            if self.is_withdrawn:
+                raise sqlite3.OperationalError("interrupted")
+            self._raw = raw
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._raw = None
+
+    def withdraw(self) -> None:
+        with self._lock:
+            self.is_withdrawn = True
+            if self._raw is not None:
+                self._raw.withdraw()
 
 
 def _fetch_by_cursor(

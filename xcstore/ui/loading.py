@@ -41,6 +41,7 @@ __all__ = [
     "definitions",
     "forget",
     "guarded",
+    "named",
     "now",
     "reopen",
     "settings",
@@ -96,23 +97,34 @@ def store_name() -> str:
 
 def stores() -> Stores:
     """The chosen store, opened read-only and shared by everybody. Raises what `open_stores` raises."""
-    return _open(*_opening())
+    return named(store_name())
+
+
+def named(name: str) -> Stores:
+    """The store of that name in the settings; the same object for every page, session and route."""
+    return _open(*_opening(name))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, on_release=lambda opened: opened.close())
-def _open(url: str, redact: Redaction, statement_timeout_ms: int) -> Stores:
-    return open_stores(url, read_only=True, redact=redact, statement_timeout_ms=statement_timeout_ms)
+def _open(url: str, redact: Redaction, statement_timeout_ms: int, latency_alert_ms: int) -> Stores:
+    return open_stores(
+        url,
+        read_only=True,
+        redact=redact,
+        statement_timeout_ms=statement_timeout_ms,
+        latency_alert_ms=latency_alert_ms,
+    )
 
 
-def _opening() -> tuple[str, Redaction, int]:
+def _opening(name: str) -> tuple[str, Redaction, int, int]:
     current = settings()
-    return current.store_urls()[store_name()], current.redact, current.statement_timeout_ms
+    return current.store_urls()[name], current.redact, current.statement_timeout_ms, current.latency_alert_ms
 
 
 def reopen() -> None:
     """Close the chosen store and forget its answers, so that the next use connects anew."""
     with suppress(XcstoreError):  # of the settings: said when the page runs again
-        _open.clear(*_opening())
+        _open.clear(*_opening(store_name()))
     forget()
 
 

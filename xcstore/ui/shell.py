@@ -26,6 +26,8 @@ TITLES: Final = {
     "instances": ("Instances", "One state machine at work: its states over time, its data after each event."),
     "machines": ("Machines", "What was declared, against what was observed."),
     "causality": ("Causality", "Why an event happened, and what it caused."),
+    "health": ("Health", "How the store is doing: is it fast, whole, and kept as it should be?"),
+    "retention": ("Retention", "What is old enough to go, what stays all the same, and where it goes."),
 }
 ZONES: Final = (
     "UTC",

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from streamlit.delta_generator import DeltaGenerator
 
 from xcstore.store.base import EventStore
-from xcstore.store.sql_database import running_for
+from xcstore.store.cancelling import running_for
 
 __all__ = ["run", "shown_in"]
 

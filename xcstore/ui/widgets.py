@@ -36,6 +36,8 @@ PAGES: Final = {
     "instances": "pages/instances.py",
     "machines": "pages/machines.py",
     "causality": "pages/causality.py",
+    "health": "pages/health.py",
+    "retention": "pages/retention.py",
 }
 
 
