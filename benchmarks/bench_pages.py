@@ -1,6 +1,7 @@
 """How long the questions of the pages take on a big store.
 
     python -m benchmarks.bench_pages --events 1000000 --folder bench
+    python -m benchmarks.bench_pages --events 100000 --stores mongodb,archive,influxdb,redis
 
 Makes (or finds again, in the folder) the same history in three stores: SQLite and PostgreSQL as ours, and PostgreSQL
 in the documented layout without any object of ours. Each question is asked with 20 different parameters, in a process
@@ -30,6 +31,10 @@ from benchmarks.generate import events, fill
 from tests.contract.foreign import DOCUMENTED
 from tests.servers.postgresql import running_server
 from xcstore.analysis.stuck import WaitingState
+from xcstore.demo.redis_writer import RedisWriter
+from xcstore.demo.servers.influxdb import running_influxdb
+from xcstore.demo.servers.mongodb import running_mongodb
+from xcstore.demo.servers.redis import running_redis
 from xcstore.jsontext import json_text
 from xcstore.model.catalog import Catalog
 from xcstore.queries import overview
@@ -170,21 +175,36 @@ def prepared(folder: Path, count: int, wanted: list[str], stack: ExitStack) -> I
     if "sqlite" in wanted:
         yield "SQLite, ours", _filled(f"sqlite:///{(folder / f'events-{count}.db').resolve()}", count)
     if "postgresql" in wanted or "documented" in wanted:
-        server = stack.enter_context(running_server())
+        postgres = stack.enter_context(running_server())
         for name, kind in (("PostgreSQL, ours", "postgresql"), ("PostgreSQL, documented, foreign", "documented")):
             if kind not in wanted:
                 continue
             database = f"xcstore_bench_{kind}_{count}"
-            with psycopg.connect(server.url, autocommit=True) as connection:
+            with psycopg.connect(postgres.url, autocommit=True) as connection:
                 known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
                 if not known:
                     connection.execute(f"CREATE DATABASE {database}")
-            url = server.url_of(database)
+            url = postgres.url_of(database)
             if kind == "postgresql":
                 _filled(url, count)
             elif not known:
                 copy_documented(url, count)
             yield name, url
+    if "mongodb" in wanted:
+        with running_mongodb(folder / "mongodb") as server:
+            yield "MongoDB, ours", _filled(f"{server.url}bench_{count}", count)
+    if "archive" in wanted:
+        yield "archive", _filled(f"archive:///{(folder / f'archive-{count}').resolve()}", count)
+    if "influxdb" in wanted:
+        with running_influxdb(folder / "influxdb") as server:
+            yield "InfluxDB", _filled(f"{server.url}bench_{count}", count)
+    if "redis" in wanted:
+        with running_redis(folder / f"redis-{count}") as server:
+            with RedisWriter(f"{server.url}0") as writer, open_stores(f"{server.url}0") as stores:
+                if not stores.events.count(EventQuery())[0].count:
+                    for event in events(count):
+                        writer.append(event)
+            yield "Redis", f"{server.url}0"
 
 
 def _filled(url: str, count: int) -> str:

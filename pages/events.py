@@ -11,7 +11,7 @@ PAGES = "events-pages"
 
 facts = loading.ask(overview.facts)
 if facts.time_range is None:
-    widgets.empty_store()
+    widgets.empty_store(loading.stores().identity)
     st.stop()
 
 query = filters.event_query(loading.ask(queries.options, state.components()), facts.time_range)

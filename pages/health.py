@@ -3,9 +3,11 @@
 from xcstore.ui import health, widgets
 
 found = health.report()
+if found.status is None:
+    health.no_answer(found)
 health.headline(found)
 if found.time_range is None:
-    widgets.empty_store()
+    widgets.empty_store(found.identity)
 health.checks(found)
 health.latency(found)
 if found.time_range is not None:

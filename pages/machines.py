@@ -11,7 +11,7 @@ from xcstore.views import machines as views
 catalog = loading.catalog()
 chosen = machines.picker(loading.ask(overview.state_counts, state.components()), catalog)
 if chosen is None:
-    widgets.empty_store()
+    widgets.empty_store(loading.stores().identity)
     st.stop()
 component, machine = chosen
 definition = catalog.find_machine(component, machine)

@@ -8,7 +8,7 @@ from xcstore.views import overview as views
 
 facts, asked = loading.ask_dated(queries.facts)
 if facts.time_range is None:
-    widgets.empty_store()
+    widgets.empty_store(loading.stores().identity)
     st.stop()
 
 components = state.components()

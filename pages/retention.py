@@ -6,7 +6,7 @@ from xcstore.queries import overview
 from xcstore.ui import loading, retention, widgets
 
 if loading.ask(overview.facts).time_range is None:
-    widgets.empty_store()
+    widgets.empty_store(loading.stores().identity)
     retention.earlier()
     st.stop()
 

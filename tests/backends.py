@@ -9,24 +9,12 @@ from typing import Any, Final
 import pytest
 
 from tests.contract import others
-from xcstore.store.base import Stores
+from xcstore.store.base import FEATURES, Stores
 from xcstore.store.opening import open_stores
 
 __all__ = ["BACKENDS", "EVERYTHING", "Backend", "empty_place", "open_writable"]
 
-EVERYTHING: Final = frozenset(
-    {
-        "append",
-        "append_many_whole",
-        "expected_last_id",
-        "outbox",
-        "delete",
-        "snapshots",
-        "definitions",
-        "any_time",
-        "large_values",
-    }
-)
+EVERYTHING: Final[frozenset[str]] = frozenset(FEATURES)
 """What `@pytest.mark.needs(...)` can name, and `seq`: pages go by the order of appending, not by id."""
 
 

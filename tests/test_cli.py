@@ -226,7 +226,7 @@ def test_info_says_what_a_store_holds(dump: Path, url: str, capsys: pytest.Captu
 
     out = capsys.readouterr().out
     assert re.search(r"^events +5$", out, re.MULTILINE)
-    assert re.search(r"^layout +ours$", out, re.MULTILINE)
+    assert re.search(r"^layout +SQLite, ours$", out, re.MULTILINE)
     assert re.search(r"^instances +1$", out, re.MULTILINE)
     assert "2026-01-01T00:00:00.000Z, 2026-01-01T00:00:00.004Z" in out
     assert re.search(r"^ +1 Shop/Order: Paid$", out, re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def test_a_store_that_cannot_be_reached_ends_with_status_2_without_its_password(
     captured = capsys.readouterr()
     assert "✕ critical  answers" in captured.out
     assert "s3cret" not in captured.out + captured.err
+
+
+def test_a_database_without_a_store_answers_and_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE something (x)")
+    other.close()
+
+    assert run(f"sqlite:///{tmp_path / 'other.db'}") == 1
+
+    printed = capsys.readouterr().out
+    assert "✓ ok        answers" in printed
+    assert "▲ warning   history" in printed
 
 
 def test_a_url_of_no_store_is_one_sentence_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import START, event
+from tests.factories import START, event, snapshot
 from tests.ops.test_retention import stream
 from xcstore.cli import main
 from xcstore.jsontext import parse_json
@@ -94,7 +94,7 @@ def test_applied_it_archives_beside_the_file_and_tells(url: str, shop: Any, tmp_
 
     assert "3 events of 1 instance went; archived in archive:///" in capsys.readouterr().out
     assert count(url) == 3
-    assert count(f"archive:///{tmp_path / 'archive'}") == 3
+    assert count(f"archive:///{tmp_path / 'shop.archive'}") == 3
     assert run(url, *shop, "--apply", "--yes") == 0
     assert "Nothing goes." in capsys.readouterr().out
 
@@ -108,12 +108,42 @@ def test_what_was_archived_goes_back(url: str, shop: Any, capsys: Any) -> None:
     assert count(url) == 6
 
 
+def test_two_stores_in_one_folder_keep_apart(url: str, shop: Any, tmp_path: Path, capsys: Any) -> None:
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    with open_stores(other, read_only=False) as stores:
+        stores.events.append_many(stream("ended", "New", "Paid", "Done"))
+        stores.events.append(event(id="new", instance_id="other", persisted_at=START + 20 * DAY))
+    for each in (url, other):
+        assert run(each, *shop, "--apply", "--yes") == 0
+
+    assert run(other, "--undo") == 0
+    assert (count(url), count(other)) == (3, 4)
+    capsys.readouterr()
+    assert run(url, "--undo", XCSTORE_ARCHIVE=f"archive:///{tmp_path / 'other.archive'}") == 2
+    assert "other.db" in capsys.readouterr().err
+    assert count(url) == 3
+
+
+def test_all_snapshots_that_are_kept_go_into_the_archive(url: str, shop: Any, tmp_path: Path) -> None:
+    with open_stores(url, read_only=False, snapshot_retention=50) as stores:
+        stores.snapshots.save_snapshots(
+            snapshot(id="ended", current_state="Done", last_event_id="ended-2", snapshot_at=n) for n in range(15)
+        )
+
+    assert run(url, *shop, "--apply", "--yes") == 0
+    with open_stores(f"archive:///{tmp_path / 'shop.archive'}") as archive:
+        assert len(archive.snapshots.list_snapshots("ended")) == 15
+    assert run(url, "--undo") == 0
+    with open_stores(url) as stores:
+        assert [one.snapshot_at for one in stores.snapshots.list_snapshots("ended")] == list(range(15))
+
+
 def test_no_archive_must_be_said(url: str, shop: Any, tmp_path: Path, capsys: Any) -> None:
     assert run(url, *shop, "--apply", "--yes", "--no-archive", "--json") == 0
 
     said: Any = parse_json(capsys.readouterr().out)
     assert (said["prune"]["events"], said["prune"]["archive"]) == (3, None)
-    assert not (tmp_path / "archive").exists()
+    assert not (tmp_path / "shop.archive").exists()
 
 
 def test_a_server_has_no_place_beside_it(capsys: Any) -> None:
@@ -153,7 +183,9 @@ def test_an_archive_is_never_pruned(url: str, shop: Any, tmp_path: Path, capsys:
     run(url, *shop, "--apply", "--yes")
     capsys.readouterr()
 
-    assert run(f"archive:///{tmp_path / 'archive'}", *shop, "--apply", "--yes", "--no-archive") == 2
+    assert run(f"archive:///{tmp_path / 'shop.archive'}", *shop, "--apply", "--yes", "--no-archive") == 2
 
-    assert count(f"archive:///{tmp_path / 'archive'}") == 3
-    assert capsys.readouterr().err.startswith("xcstore: ")
+    assert count(f"archive:///{tmp_path / 'shop.archive'}") == 3
+    assert capsys.readouterr().err.startswith("xcstore: nothing can be removed from archive:///")
+    assert run(f"archive:///{tmp_path / 'shop.archive'}", *shop) == 2
+    assert capsys.readouterr().err.startswith("xcstore: nothing can be removed from archive:///")

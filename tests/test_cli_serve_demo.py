@@ -88,7 +88,7 @@ def test_it_shows_the_demo_until_it_is_stopped_and_leaves_nothing(backend, endin
         assert any(re.match(r"3,\d\d\d events of \d\d\d instances went into ", line) for line in command.said)
         assert command.left_processes() != []
         command.process.send_signal(ending)
-        assert command.process.wait(60) == 0
+        assert command.process.wait(180) == 0
         assert command.left_processes() == []
         assert list(command.temporary.iterdir()) == []
 
@@ -98,7 +98,7 @@ def test_kept_data_is_served_again_without_filling(tmp_path):
         with served("--backend", "sqlite", "--keep", str(tmp_path)) as command:
             command.url()
             command.process.send_signal(signal.SIGINT)
-            assert command.process.wait(60) == 0
+            assert command.process.wait(180) == 0
             assert ("the demo history is there from an earlier run" in command.said) == bool(run)
             assert (tmp_path / "sqlite" / "demo.db").is_file()
 
@@ -108,6 +108,15 @@ def test_data_that_was_not_filled_to_the_end_is_not_shown(tmp_path, capsys):
     (tmp_path / "sqlite" / "demo.db").touch()
     assert main(["serve-demo", "--keep", str(tmp_path)], {}) == 2
     assert "was not filled to the end; delete it" in capsys.readouterr().err
+
+
+def test_what_is_asked_for_and_what_is_there_must_agree(tmp_path, capsys):
+    (tmp_path / "sqlite").mkdir()
+    (tmp_path / "sqlite" / "filled").write_text("30")
+    assert main(["serve-demo", "--keep", str(tmp_path), "--days", "7"], {}) == 2
+    assert "holds 30 days; say --days 30, or delete it" in capsys.readouterr().err
+    assert main(["serve-demo", "--backend", "sqlite", "--url", "mongodb://127.0.0.1/x"], {}) == 2
+    assert "names no store of sqlite" in capsys.readouterr().err
 
 
 def test_a_url_must_name_an_empty_store_that_others_can_see(tmp_path, capsys):

@@ -90,6 +90,15 @@ def test_a_wrong_value_is_refused_with_name_value_and_what_is_accepted(name: str
     assert accepted in str(caught.value)
 
 
+@pytest.mark.parametrize("token", ["s3crét", "s3cr\tet", "s3cr\x7fet", "\u2068s3cret"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(ConfigError, match=r"XCSTORE_API_TOKEN is '\*\*\*'; it must be a text of ASCII") as caught:
+        Settings.from_mapping({"XCSTORE_API_TOKEN": token})
+
+    assert "s3cr" not in str(caught.value)
+    assert Settings.from_mapping({"XCSTORE_API_TOKEN": "open sesame/=+"}).api_token == "open sesame/=+"
+
+
 def test_a_wrong_url_is_refused_without_its_password() -> None:
     with pytest.raises(ConfigError) as caught:
         Settings.from_mapping({"DATABASE_URL": "ann:s3cret@db/shop"})

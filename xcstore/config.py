@@ -76,9 +76,8 @@ class Settings:
                 values[setting.field] = setting.read(str(text).strip())
             except ValueError as error:
                 reason = f" ({error})" if isinstance(error, ConfigError) else ""
-                raise ConfigError(
-                    f"{name} is {hide_password(str(text))!r}; it must be {setting.kind}{reason}"
-                ) from None
+                shown = "***" if name.endswith("_TOKEN") else hide_password(str(text))
+                raise ConfigError(f"{name} is {shown!r}; it must be {setting.kind}{reason}") from None
         return cls(**values)
 
     def store_urls(self) -> dict[str, str]:
@@ -153,6 +152,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _token(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):  # clients spell other letters in several ways
+        raise ValueError
+    return text
+
+
 def _zone(text: str) -> str:
     if text != "UTC":  # which also works where the machine has no time zone data
         try:
@@ -223,11 +228,11 @@ SETTINGS: Final = (
     ),
     Setting(
         "XCSTORE_API_TOKEN",
-        "a text",
+        "a text of ASCII letters, digits and signs",
         "",
         "the bearer token that /api/ asks for; unset, it asks for none",
         "api_token",
-        str,
+        _token,
     ),
     Setting(
         "XCSTORE_TIMEZONE",
@@ -272,7 +277,7 @@ SETTINGS: Final = (
         "XCSTORE_ARCHIVE",
         "a folder, or the URL of a store of ours",
         "",
-        "where retention puts what it removes; unset, the folder `archive` beside a SQLite file",
+        "where retention puts what it removes, for one store; unset, `FILE.archive` beside a SQLite file `FILE.db`",
         "archive",
         _archive,
     ),

@@ -17,6 +17,7 @@ from tests.backends import BACKENDS
 from tests.factories import START, event, snapshot
 from tests.servers.mongodb import empty_database
 from xcstore.errors import DuplicateEventError, LimitExceededError, ReadOnlyStoreError, XcstoreError
+from xcstore.jsontext import canonical_json, parse_json
 from xcstore.store.base import EventQuery, InstanceQuery, OutboxChange, StoredDefinition, StoredWork, Stores
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
@@ -327,11 +328,13 @@ class StoresAgree(RuleBasedStateMachine):
     @rule(query=queries, newest_first=st.booleans(), limit=st.none() | st.integers(0, 3))
     def to_arrow(self, query: EventQuery, newest_first: bool, limit: int | None) -> None:
         columns = ["id", "component_name", "payload", "caused_by", "persisted_at"]
-        self.agree(
-            lambda stores: stores.events.to_arrow(
-                query, columns=columns, newest_first=newest_first, limit=limit
-            ).to_pylist()
-        )
+
+        def ask(stores: Stores) -> list[dict[str, Any]]:
+            table = stores.events.to_arrow(query, columns=columns, newest_first=newest_first, limit=limit)
+            # By value: columns of PostgreSQL hold JSON without the order of keys.
+            return [{**row, "payload": canonical_json(parse_json(row["payload"]))} for row in table.to_pylist()]
+
+        self.agree(ask)
 
     @rule()
     def everything_is_equal(self, subjects: dict[str, Stores] | None = None) -> None:
@@ -352,9 +355,12 @@ class StoresAgree(RuleBasedStateMachine):
 
 
 def test_all_writable_stores_agree(request: pytest.FixtureRequest) -> None:
+    subjects = places(request)
+    if not subjects:
+        pytest.skip("none of the chosen backends can be compared")
     run_state_machine_as_test(
-        partial(StoresAgree, places(request)),
+        partial(StoresAgree, subjects),
         settings=settings(
-            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

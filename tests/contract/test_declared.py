@@ -27,7 +27,4 @@ def test_a_store_declares_what_the_tests_ask_of_it(backend: str, stores: Stores,
 
     assert stores.events.keeps_outbox is ("outbox" in expected)
     with open_stores(store_url, read_only="append" not in expected, latency_alert_ms=None) as plain:
-        for store in (plain.events, plain.snapshots):
-            declared = getattr(store, "declares", EVERYTHING)
-            # The archive says what it keeps no other way than by refusing: test_what_is_not_declared_is_refused.
-            assert declared == expected or (backend == "archive" and declared == EVERYTHING)
+        assert plain.events.declares == expected

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,10 +26,11 @@ from xcstore.ops.contents import DamagedFileError, Row, StoreContents
 from xcstore.ops.copying import MismatchError, copy_contents, survey_contents
 from xcstore.ops.digests import digest_store
 from xcstore.redaction import Redaction
-from xcstore.store.base import OutboxChange, StoredDefinition, StoredWork, Stores
+from xcstore.store.base import EventQuery, OutboxChange, StoredDefinition, StoredWork, Stores
 from xcstore.store.codec import event_from_document
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
+from xcstore.store.sql_events import SqlEventStore
 
 ROOT = Path(__file__).parents[2]
 EVENTS, INSTANCES = 250, 30
@@ -155,6 +156,117 @@ def test_what_is_appended_meanwhile_is_in_it_or_counted(tmp_path: Path) -> None:
     assert report.appended_meanwhile == 1
     assert {"new"} == ids - {f"e{number}" for number in range(EVENTS)} - {"odd"}
     assert report.digest.events.count == EVENTS + 2
+
+
+class Hiding:
+    """A store that counts an event that it does not give, as one may that another writer writes too."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def find(self, *given: Any, **named: Any) -> Any:
+        page = self._store.find(*given, **named)
+        return replace(page, items=tuple(one for one in page.items if one.id != "e100"))
+
+    def get_all_events(self) -> Any:
+        return (one for one in self._store.get_all_events() if one.id != "e100")
+
+
+def test_what_was_there_and_was_not_given_is_no_event_that_came_meanwhile(tmp_path: Path) -> None:
+    whole = open_memory_stores()
+    fill(whole)
+    stores = replace(whole, events=cast(Any, Hiding(whole.events)))
+
+    report = write_backup(stores, tmp_path / "x")
+    cut = next(member.end for member in read_members(tmp_path / "x") if member.kind == "events")
+    part_of(tmp_path / "y").write_bytes((tmp_path / "x").read_bytes()[:cut])
+    again = write_backup(stores, tmp_path / "y", resume=True)
+    copied = copy_contents(StoreContents(stores), open_memory_stores(retention=100))
+
+    for told in (report, again, copied):
+        assert (told.missing, told.appended_meanwhile) == (1, 0)
+
+
+def test_a_backup_without_what_the_store_counted_is_not_done(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = SqlEventStore.find
+
+    def find(self: Any, *given: Any, **named: Any) -> Any:
+        page = real(self, *given, **named)
+        return replace(page, items=tuple(one for one in page.items if one.id != "e100"))
+
+    monkeypatch.setattr(SqlEventStore, "find", find)
+
+    assert run("backup", source, tmp_path / "a.xcb") == 1
+    said = capsys.readouterr().out
+    assert "not in it: 1 event that was counted when it began" in said
+    assert "came while" not in said
+    assert run("backup", source, tmp_path / "b.xcb", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["missing"] == 1
+
+
+def test_a_store_that_is_copied_while_it_is_written_has_the_event_of_each_snapshot() -> None:
+    stores, target = open_memory_stores(), open_memory_stores(retention=100)
+    fill(stores)
+
+    class Live(StoreContents):
+        """Somebody goes on writing between each two parts."""
+
+        written = 0
+
+        def write(self) -> None:
+            self.written += 1
+            name = f"live{self.written}"
+            stores.events.append(event(id=name, instance_id="live", persisted_at=START + 10**6))
+            stores.snapshots.save_snapshot(snapshot(id="live", last_event_id=name, snapshot_at=START))
+            stores.definitions.save_definition(StoredDefinition(hash=name, component_name="Shop", document={}))
+            work = StoredWork(id=name, position=self.written, component_name="Shop", document={})
+            stores.events.change_outbox(OutboxChange(add=(work,)))
+
+        def definitions(self) -> Any:
+            self.write()
+            return super().definitions()
+
+        def events(self) -> Any:
+            self.write()
+            return super().events()
+
+        def snapshots(self) -> Any:
+            self.write()
+            return super().snapshots()
+
+        def work(self) -> Any:
+            self.write()
+            return super().work()
+
+    report = copy_contents(Live(stores), target)
+
+    for one in target.snapshots.get_all_snapshots():
+        if one.instance.id == "live":
+            assert one.last_event_id in target.events.get_events([one.last_event_id])
+    missed = stores.events.count(EventQuery())[0].count - target.events.count(EventQuery())[0].count
+    assert report.appended_meanwhile == missed > 0
+    assert report.missing == 0
+
+
+def test_what_came_while_a_store_was_copied_is_said(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = StoreContents.work
+
+    def work(self: StoreContents) -> Any:
+        with open_stores(source, read_only=False) as stores:
+            stores.events.append(event(id="late", persisted_at=START + 10**6))
+        return real(self)
+
+    monkeypatch.setattr(StoreContents, "work", work)
+
+    assert run("backup", source, f"sqlite:///{tmp_path / 'target.db'}") == 0
+    assert "came while it was made, and not in it: at least 1 event" in capsys.readouterr().out
 
 
 def test_a_backup_of_another_store_is_not_gone_on_with(source: str, made: Path, tmp_path: Path) -> None:
@@ -493,6 +605,19 @@ def test_a_store_is_backed_up_into_a_store(source: str, tmp_path: Path, capsys: 
     assert run("backup", source, target) == 2
     assert "name an empty store" in capsys.readouterr().err
     assert run("backup", source, target, "--resume") == 0
+
+
+def test_a_store_is_no_backup_of_itself_and_memory_is_none(
+    source: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    for target in (source, "sqlite:///source.db"):
+        assert run("backup", source, target, "--resume") == 2
+        assert "both what is copied and where to" in capsys.readouterr().err
+    for command in (("backup", source), ("restore", made)):
+        assert run(*command, "memory://") == 2
+        assert "name a target that stays" in capsys.readouterr().err
 
 
 def test_passwords_are_in_no_backup(postgresql_database: str, tmp_path: Path) -> None:

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from tests.factories import START, event, snapshot
-from xcstore.errors import StoreTimeoutError
+from xcstore.errors import NotAStoreError, StoreTimeoutError, StoreUnavailableError
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION
 from xcstore.model.loader import component_from_document
 from xcstore.ops import health_checks as checks
-from xcstore.ops.health import Check, HealthReport, HealthSettings, check_health, unreachable
+from xcstore.ops.health import Check, HealthReport, HealthSettings, check_health, not_opened
 from xcstore.ops.health_measures import QueryTime, Watch, growth, stored_delay
 from xcstore.ops.health_snapshots import advise, ended_states, machine_advice
 from xcstore.store.base import InstanceQuery, PoolUse, Stores, StoreStatus
-from xcstore.store.latency import OperationLatency
+from xcstore.store.latency import OperationLatency, latency_of
 from xcstore.store.memory import InMemoryEventStore, open_memory_stores
 from xcstore.store.opening import open_stores
 from xcstore.units import DAY, HOUR, MINUTE, EpochMs
@@ -143,13 +143,72 @@ def test_after_its_time_a_report_asks_nothing_more() -> None:
 
 
 def test_a_store_that_cannot_be_opened_is_critical() -> None:
-    report = unreachable("postgresql://db/shop", "it cannot be reached")
+    report = not_opened("postgresql://db/shop", StoreUnavailableError("it cannot be reached"))
 
     assert report.worst == "critical"
     assert check(report, "answers").sentence == "it cannot be reached"
 
 
+def test_a_server_that_answers_but_holds_no_store_is_not_taken_for_one_that_is_away() -> None:
+    report = not_opened("mongodb://db/shopp", NotAStoreError("it has no collection events"))
+
+    assert marks(report) == {"answers": "ok", "history": "warning"}
+    assert "nothing was written yet, or its name is another" in check(report, "history").sentence
+    assert "it has no collection events" in check(report, "history").sentence
+
+
 # Appends
+
+
+def calls(operation: str, window: int, p50_ms: float, p95_ms: float) -> OperationLatency:
+    return OperationLatency(
+        operation=operation,
+        count=window,
+        window=window,
+        p50_ms=p50_ms,
+        p95_ms=p95_ms,
+        p99_ms=p95_ms,
+        slowest_ms=p95_ms,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "mark"),
+    [
+        (calls("instances", 30, 592, 1_380), "critical"),
+        (calls("instances", 30, 20, 592), "warning"),
+        (calls("instances", 30, 20, 90), "ok"),
+        (calls("instances", 5, 20, 592), "ok"),
+        (calls("instances", 5, 592, 900), "warning"),
+        (calls("instances", 2, 5_000, 5_000), "ok"),
+        (calls("count", 30, 500, 900), "ok"),
+        (calls("count", 30, 500, 1_100), "warning"),
+        (calls("append_many", 30, 5_000, 9_000), "ok"),
+    ],
+)
+def test_calls_of_this_process_that_were_slow_are_judged(seen: OperationLatency, mark: str) -> None:
+    found = checks.calls_seen([calls("find", 30, 1, 2), seen], 100)
+
+    assert found.mark == mark
+    assert (seen.operation in found.sentence) == (mark != "ok")
+
+
+def test_single_slow_calls_are_told_of_though_no_kind_is_slow() -> None:
+    found = checks.calls_seen([calls("find", 30, 1, 2)], 100, 4)
+
+    assert (found.mark, found.value) == ("ok", "4 slow")
+    assert "4 single calls of all kinds took over 100 ms" in found.sentence
+
+
+def test_a_report_is_not_well_where_its_own_process_waited_long(tmp_path: Path) -> None:
+    with open_stores(f"sqlite:///{tmp_path / 'a.db'}", read_only=False) as stores:
+        stores.events.append_many(history("i1", NOW - HOUR, NOW))
+        for _ in range(30):
+            latency_of(stores.identity).observe("get_events", 70_000.0)
+        report = check_health(stores, HealthSettings(latency_ms=60_000), now=NOW)
+
+    assert check(report, "calls, seen here").mark == "warning"
+    assert report.worst == "warning"
 
 
 def test_appends_are_judged_by_what_this_process_saw(tmp_path: Path) -> None:
@@ -247,9 +306,30 @@ def test_size_and_projection_are_in_words() -> None:
 
     assert found.value == "70.0 kB"
     assert found.sentence == (
-        "It holds about 70 events in 70.0 kB. In its last 7 days it got 10 events a day, in its last 30 2; "
-        "at the rate of the 7, 30 more bring 300, about 300.0 kB."
+        "It holds about 70 events in 70.0 kB. In the 7 days up to its newest event it got 10 events a day, "
+        "in the 30 days up to it 2.3 a day; 30 more days like the latest bring 300, about 300.0 kB."
     )
+
+
+def test_a_store_of_a_few_days_has_the_rate_of_these_days() -> None:
+    stores = open_memory_stores()
+    stores.events.append_many(event(persisted_at=EpochMs(NOW - day * DAY)) for day in range(3) for _ in range(100))
+
+    grown = growth(stores, NOW, EpochMs(NOW - 2 * DAY))
+
+    assert (grown.per_day_week, grown.per_day_month, grown.next_month) == (150, 150, 4_500)
+    assert (
+        "In its 2 days so far it got 150 events a day; 30 more days"
+        in checks.size(StoreStatus(server="x"), grown, "").sentence
+    )
+
+
+def test_an_empty_store_speaks_of_no_rates(stores: Stores) -> None:
+    report = check_health(stores, now=NOW)
+
+    assert check(report, "appends, recorded").sentence == "No event is stored yet."
+    assert check(report, "size").sentence.startswith("It holds no event yet")
+    assert "a day" not in check(report, "size").sentence
 
 
 # Snapshots
@@ -348,11 +428,10 @@ def test_a_long_history_without_snapshot_is_a_warning() -> None:
         (59.9, DAY, ("low", True, 10)),
         (60.0, HOUR, ("high", False, 100)),
         (60.0, DAY, ("high", True, 50)),
-        (None, 0, ("low", False, 20)),
     ],
 )
 def test_the_interval_follows_the_rule_of_the_specification(
-    per_hour: float | None, median_ms: int, expected: tuple[str, bool, int]
+    per_hour: float, median_ms: int, expected: tuple[str, bool, int]
 ) -> None:
     assert advise(per_hour, median_ms) == expected
 
@@ -376,6 +455,15 @@ def test_advice_rests_on_the_rate_and_length_of_the_instances_of_each_machine(st
     assert (ticker.frequency, ticker.is_long_running, ticker.interval) == ("high", False, 100)
     assert ticker.per_hour == pytest.approx(3_600)
     assert (ticker.looked_at, ticker.instances, ticker.median_ms, ticker.median_transitions) == (3, 3, 60_000, 60)
+
+
+def test_nothing_is_advised_where_nothing_moved() -> None:
+    stores = open_memory_stores()
+    stores.events.append_many(one for number in range(3) for one in history(f"i{number}", NOW))
+
+    (item,) = machine_advice(stores, stores.events.count_instances(InstanceQuery()))
+
+    assert (item.interval, item.frequency, item.is_long_running, item.per_hour) == (None, None, None, None)
 
 
 # Retention

@@ -20,6 +20,7 @@ from xcstore.errors import NotAStoreError, QueryError
 from xcstore.ops import sorting
 from xcstore.ops.contents import DamagedFileError
 from xcstore.ops.copying import copy_contents
+from xcstore.ops.crc64 import Crc64
 from xcstore.ops.digests import digest_contents, digest_store
 from xcstore.ops.sources import open_source
 from xcstore.store.base import StoredDefinition
@@ -80,6 +81,16 @@ def folder(path: Path, database: str = "xcomponent", *, packed: bool = False) ->
     return path
 
 
+def crc64(raw: bytes) -> int:
+    """CRC-64/XZ, a bit at a time, as a signed number."""
+    value = 2**64 - 1
+    for byte in raw:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xC96C5795D7870F42 if value & 1 else 0)
+    return int.from_bytes((value ^ 2**64 - 1).to_bytes(8), signed=True)
+
+
 def archive(path: Path, *, database: str = "xcomponent", ended: bool = True) -> Path:
     """`mongodump --archive=PATH`: the parts of collections take turns."""
     parts = [("events", events()[:30]), ("snapshots", snapshots()), ("other", [{"a": 1}]), ("events", events()[30:])]
@@ -90,7 +101,8 @@ def archive(path: Path, *, database: str = "xcomponent", ended: bool = True) -> 
         header = {"db": database, "collection": name, "EOF": False, "CRC": bson.Int64(0)}
         raw += [bson.encode(header), bson_of(documents), END]
     for name in ("snapshots", "other", *(["events"] if ended else [])):
-        raw += [bson.encode({"db": database, "collection": name, "EOF": True, "CRC": bson.Int64(7)}), END]
+        crc = crc64(b"".join(bson_of(documents) for of, documents in parts if of == name))
+        raw += [bson.encode({"db": database, "collection": name, "EOF": True, "CRC": bson.Int64(crc)}), END]
     path.write_bytes(b"".join(raw))
     return path
 
@@ -197,6 +209,42 @@ def test_an_archive_that_ends_too_early_is_damaged(tmp_path: Path) -> None:
         (tmp_path / "c").write_bytes(whole[:cut])
         with pytest.raises(DamagedFileError):
             open_source(str(tmp_path / "c"))
+
+
+def test_a_byte_that_was_changed_in_an_archive_is_found(tmp_path: Path) -> None:
+    assert crc64(b"123456789") == 0x995DC9BBDF1939FA - 2**64  # as it is published
+    whole = archive(tmp_path / "a").read_bytes()
+    changed = tmp_path / "changed"
+    for old, new in ((b"e017", b"e01X"), (b"i2\0", b"iZ\0")):
+        assert old in whole
+        changed.write_bytes(whole.replace(old, new, 1))
+
+        with pytest.raises(DamagedFileError, match=r"the collection (events|snapshots) is not what mongodump wrote"):
+            open_source(str(changed))
+        with closing(open_source(str(changed), salvage=True)) as contents:
+            assert len(contents.damages) == 1
+            assert contents.event_count == 50
+
+
+def test_collections_of_one_name_in_two_databases_are_checked_apart(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a")
+    more = [bson.encode({"x": 1}), bson.encode({"y": 2})]
+    header: dict[str, Any] = {"db": "second", "collection": "other", "EOF": False, "CRC": bson.Int64(0)}
+    ended = {**header, "EOF": True, "CRC": bson.Int64(crc64(b"".join(more)))}
+    path.write_bytes(path.read_bytes() + b"".join([bson.encode(header), *more, END, bson.encode(ended), END]))
+
+    with closing(open_source(str(path))) as contents:
+        assert contents.event_count == 50
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 4095, 4096, 4097, 10_000])
+def test_the_check_of_an_archive_is_that_of_mongodump_however_it_is_cut(size: int) -> None:
+    raw = random.Random(size).randbytes(size)
+    for cut in {0, 1, size // 2, size}:
+        sums = Crc64()
+        sums.add(raw[:cut])
+        sums.add(raw[cut:])
+        assert sums.value() == crc64(raw)
 
 
 def test_several_databases_are_refused(tmp_path: Path) -> None:

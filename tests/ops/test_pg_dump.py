@@ -19,7 +19,7 @@ from tests.factories import START, event, snapshot
 from tests.servers.postgresql import PostgresServer
 from xcstore.cli import main
 from xcstore.errors import NotAStoreError, QueryError
-from xcstore.ops import pg_dump, sorting
+from xcstore.ops import pg_text, sorting
 from xcstore.ops.contents import Contents, DamagedFileError
 from xcstore.ops.copying import copy_contents
 from xcstore.ops.digests import digest_contents, digest_store
@@ -227,12 +227,98 @@ def test_without_pg_restore_its_formats_are_refused_with_what_to_do(
         open_source(str(path))
 
 
+# Events in other tables
+
+
+def divide(url: str, *, inherited: bool = False) -> None:
+    """Put the events into partitions, one of them divided again; or into children, as TimescaleDB has its chunks."""
+    by = "" if inherited else " PARTITION BY RANGE (persisted_at)"
+
+    def part(name: str, of: str, span: str, more: str = "") -> str:
+        if inherited:
+            return f"CREATE TABLE parts.{name} () INHERITS ({of})"
+        return f"CREATE TABLE parts.{name} PARTITION OF {of} FOR VALUES {span}{more}"
+
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE SCHEMA parts")
+        connection.execute("ALTER TABLE fsm_events RENAME TO was")
+        connection.execute(f"CREATE TABLE fsm_events (LIKE was INCLUDING DEFAULTS){by}")
+        connection.execute(part("early", "fsm_events", f"FROM (MINVALUE) TO ({START - 5})"))
+        connection.execute(part("late", "fsm_events", f"FROM ({START - 5}) TO (MAXVALUE)", by))
+        connection.execute(part("latest", "parts.late", f"FROM ({START - 2}) TO (MAXVALUE)"))
+        connection.execute(part("other", "parts.late", f"FROM ({START - 5}) TO ({START - 2})"))
+        if inherited:
+            for name, span in (("early", f"< {START - 5}"), ("latest", f">= {START - 5}")):
+                connection.execute(f"INSERT INTO parts.{name} SELECT * FROM was WHERE persisted_at {span}")
+        else:
+            connection.execute("INSERT INTO fsm_events SELECT * FROM was")
+        connection.execute("DROP TABLE was")
+
+
+@pytest.mark.parametrize("how", ["copy", "inserts", "columns", "custom"])
+@pytest.mark.parametrize("inherited", [False, True])
+@pytest.mark.parametrize("layout", ["documented", "shipped"])
+def test_events_in_partitions_and_chunks_are_those_of_the_table(
+    layout: str, inherited: bool, how: str, postgresql_database: str, dump: Dump
+) -> None:
+    fill_foreign(postgresql_database, layout)
+    divide(postgresql_database, inherited=inherited)
+    path = dump(postgresql_database, *FORMATS[how])
+
+    with open_stores(postgresql_database) as stores, closing(open_source(str(path))) as contents:
+        assert digest_contents(contents) == digest_store(stores)
+        assert contents.event_count == 39
+        assert contents.notes == contents.damages == ()
+
+
+def test_parts_of_which_the_dump_does_not_say_whose_they_are_are_not_left_out(
+    postgresql_database: str, dump: Dump
+) -> None:
+    fill_foreign(postgresql_database, "documented")
+    divide(postgresql_database)
+    with pytest.raises(NotAStoreError, match=r"no table fsm_events"):
+        open_source(str(dump(postgresql_database, "--data-only")))
+
+    text = dump(postgresql_database, name="plain").read_text()
+    unsaid = "".join(line for line in text.splitlines(keepends=True) if "ATTACH PARTITION" not in line)
+    path = dump(postgresql_database, name="unsaid")
+    path.write_text(unsaid)
+    with pytest.raises(
+        NotAStoreError, match=r"no events in fsm_events, but .* parts\.early \(16 rows\), parts\.latest"
+    ):
+        open_source(str(path))
+
+
+def test_a_copy_of_the_events_beside_them_is_named_and_left_out(postgresql_database: str, dump: Dump) -> None:
+    fill_foreign(postgresql_database, "documented")
+    with psycopg.connect(postgresql_database) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT * FROM fsm_events LIMIT 5")
+
+    with closing(open_source(str(dump(postgresql_database)))) as contents:
+        assert contents.event_count == 39
+        assert contents.notes == ("other tables are left out: public.kept (5 rows with the columns of events)",)
+    with pytest.raises(NotAStoreError, match=r"does not say whether .* public\.kept \(5 rows\)"):
+        open_source(str(dump(postgresql_database, "--data-only", name="data")))
+
+
+def test_compressed_chunks_are_refused(postgresql_database: str, dump: Dump) -> None:
+    """As TimescaleDB keeps them: the columns of the events, packed, and its own."""
+    fill_foreign(postgresql_database, "documented")
+    with psycopg.connect(postgresql_database) as connection:
+        connection.execute(
+            "CREATE TABLE compress_hyper_2_3_chunk AS SELECT *, 7 _ts_meta_count FROM fsm_events LIMIT 3"
+        )
+
+    with pytest.raises(NotAStoreError, match=r"compressed .* public\.compress_hyper_2_3_chunk \(3 rows\)"):
+        open_source(str(dump(postgresql_database)))
+
+
 # The text itself
 
 
 def rows_of(text: str, *, block: int | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> list[DumpRow]:
     if block is not None and monkeypatch is not None:
-        monkeypatch.setattr(pg_dump, "BLOCK", block)
+        monkeypatch.setattr(pg_text, "BLOCK", block)
     found = read_dump(io.BytesIO(text.encode()), lambda table: table.name == "t")
     return [row for row in found if isinstance(row, DumpRow)]
 
@@ -287,6 +373,45 @@ def test_what_cannot_be_read_is_an_error_with_its_line(text: str, reason: str) -
 def test_bytes_that_are_not_utf8_are_an_error() -> None:
     with pytest.raises(DamagedFileError, match="not UTF-8"):
         list(read_dump(io.BytesIO(b"-- \xff\n" + END.encode()), lambda table: True))
+
+
+def test_whose_part_a_table_is_is_read_in_each_spelling() -> None:
+    text = (
+        "CREATE TABLE a.t (x int, y int) PARTITION BY RANGE (x);\n"
+        "CREATE TABLE a.one PARTITION OF a.t FOR VALUES IN (1);\n"
+        "CREATE TABLE a.two PARTITION OF a.t (x DEFAULT 1) DEFAULT;\n"
+        'CREATE TABLE "b c".three (\n    CONSTRAINT k CHECK ((x > 1))\n)\nINHERITS (a.t)\nWITH (fillfactor=70);\n'
+        "CREATE TABLE a.four (x int, y int);\nCREATE TABLE a.five (z int) INHERITS (a.four);\n"
+        "ALTER TABLE ONLY a.t ATTACH PARTITION a.four FOR VALUES FROM (1) TO (2);\n"
+        'INSERT INTO a.one VALUES (1, 2);\nINSERT INTO "b c".three VALUES (3, 4);\n'
+        "INSERT INTO a.five VALUES (5, 6, 7);\nCREATE TABLE a.six (x int);\n" + END
+    )
+    found = list(read_dump(io.BytesIO(text.encode()), lambda table: True))
+
+    roots = {str(table): str(table.root) for table in found if isinstance(table, DumpTable)}
+    assert roots == {"a.t": "a.t", "a.one": "a.t", "a.two": "a.t", "b c.three": "a.t"} | {
+        "a.four": "a.t",
+        "a.five": "a.t",
+        "a.six": "a.six",
+    }
+    assert [row.values for row in found if isinstance(row, DumpRow)] == [
+        {"x": "1", "y": "2"},
+        {"x": "3", "y": "4"},
+        {"x": "5", "y": "6", "z": "7"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE a (x int); ALTER TABLE a ATTACH PARTITION b DEFAULT; ALTER TABLE b ATTACH PARTITION a DEFAULT;",
+        "ALTER TABLE ONLY a ADD CONSTRAINT attach CHECK (x > 1); ALTER TABLE ATTACH PARTITION; ALTER TABLE a ATTACH;",
+    ],
+)
+def test_odd_words_about_parts_are_passed_over(text: str) -> None:
+    found = list(read_dump(io.BytesIO((text + END).encode()), lambda table: True))
+
+    assert all(str(table.root) in "ab" for table in found if isinstance(table, DumpTable))
 
 
 def test_tables_come_as_they_are_created() -> None:

@@ -103,6 +103,21 @@ def test_what_goes_is_in_the_archive_and_the_rest_is_as_it_was(stores: Stores, a
     assert preview(stores, CATALOG, replace(RULES, snapshots=2)).is_empty
 
 
+@pytest.mark.needs("delete")
+def test_a_store_is_never_its_own_archive_however_it_is_spelled(
+    backend: str, stores: Stores, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(stores)
+    monkeypatch.chdir(tmp_path)
+    relative = store_url.replace(f"{tmp_path}/", "")  # where it is a file
+    again = stores if backend == "memory" else open_stores(relative, read_only=False)
+
+    with again, pytest.raises(ConfigError, match="is the store itself"):
+        prune(stores, again, CATALOG, RULES, now=NOW)
+
+    assert ids(stores) > GONE
+
+
 def test_a_second_run_has_nothing_to_do_and_the_archive_takes_the_next(archive: Stores) -> None:
     stores = open_memory_stores()
     fill(stores)
@@ -125,6 +140,95 @@ def test_without_an_archive_what_goes_is_lost() -> None:
 
     assert (run.events, run.archive) == (9, None)
     assert not ids(stores) & GONE
+
+
+# Each store has its own
+
+
+@pytest.mark.parametrize("kind", ["archive", "sqlite", "memory"])
+def test_an_archive_is_of_one_store(kind: str, tmp_path: Path) -> None:
+    archive = open_memory_stores() if kind == "memory" else open_stores(place(kind, tmp_path), read_only=False)
+    folder = tmp_path / "archive" if kind == "archive" else None
+    stores, other = open_memory_stores("one"), open_memory_stores("other")
+    fill(stores)
+    other.events.append_many(stream("x", "New", "Paid", "Done", days=[0, 1, 2]))
+    other.events.append(event(id="last", instance_id="y", persisted_at=NOW))
+    prune(stores, archive, CATALOG, RULES, now=NOW, archive_folder=folder)
+
+    with archive:
+        with pytest.raises(ConfigError, match=r"holds what was removed from memory://one.*name another.*[Nn]othing"):
+            prune(other, archive, CATALOG, RULES, now=NOW, archive_folder=folder)
+        with pytest.raises(ConfigError, match="holds what was removed from memory://one"):
+            undo(other, archive, archive_folder=folder)
+
+        assert ids(other) == {"x-0", "x-1", "x-2", "last"}
+        assert notes_of(other) == []
+        assert ids(archive) == GONE
+        prune(stores, archive, CATALOG, RULES, now=NOW, archive_folder=folder)
+        assert undo(stores, archive, archive_folder=folder).events == len(GONE)
+
+
+def test_a_store_that_was_moved_keeps_its_archive(tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    with (
+        open_stores(f"sqlite:///{tmp_path / 'old.db'}", read_only=False) as stores,
+        open_stores(place("archive", tmp_path), read_only=False) as archive,
+    ):
+        fill(stores)
+        prune(stores, archive, CATALOG, RULES, now=NOW, archive_folder=folder)
+    (tmp_path / "old.db").rename(tmp_path / "new.db")
+
+    with (
+        open_stores(f"sqlite:///{tmp_path / 'new.db'}", read_only=False) as stores,
+        open_stores(place("archive", tmp_path), read_only=False) as archive,
+    ):
+        assert prune(stores, archive, CATALOG, RULES, now=NOW, archive_folder=folder).finished
+        assert undo(stores, archive, archive_folder=folder).events == len(GONE)
+
+
+def test_an_archive_that_was_pruned_itself_is_still_that_of_its_store(archive: Stores, tmp_path: Path) -> None:
+    stores = open_memory_stores()
+    fill(stores)
+    prune(stores, archive, CATALOG, RULES, now=NOW)
+    if "delete" in archive.events.declares:
+        prune(archive, open_memory_stores(), CATALOG, RULES, now=NOW)
+
+    assert prune(stores, archive, CATALOG, RULES, now=NOW).finished
+
+
+# All snapshots that were kept
+
+
+def test_every_snapshot_of_what_goes_is_archived_and_put_back(tmp_path: Path, archive: Stores) -> None:
+    archive.close()
+    with (
+        open_stores(f"sqlite:///{tmp_path / 'shop.db'}", read_only=False, snapshot_retention=50) as stores,
+        open_stores(archive.identity, read_only=False, snapshot_retention=50) as wide,
+    ):
+        fill(stores)
+        stores.snapshots.save_snapshots(snapshot(id="a", last_event_id="a-2", snapshot_at=n) for n in range(15))
+        before = list(stores.snapshots.list_snapshots("a"))
+        wide.snapshots.save_snapshots(before[:4])  # by a run that was killed
+
+        prune(stores, wide, CATALOG, RULES, now=NOW)
+
+        assert len(before) == 17
+        assert list(wide.snapshots.list_snapshots("a")) == before
+        assert list(stores.snapshots.list_snapshots("a")) == []
+        undo(stores, wide)
+        assert list(stores.snapshots.list_snapshots("a")) == before
+
+
+def test_an_archive_that_keeps_fewer_snapshots_than_the_store_stops_it() -> None:
+    stores, archive = open_memory_stores(retention=50), open_memory_stores(retention=10)
+    fill(stores)
+    stores.snapshots.save_snapshots(snapshot(id="a", last_event_id="a-2", snapshot_at=n) for n in range(15))
+
+    with pytest.raises(ArchiveDiffersError, match="of instance 'a'"):
+        prune(stores, archive, CATALOG, RULES, now=NOW)
+
+    assert ids(stores) >= GONE
+    assert len(stores.snapshots.list_snapshots("a")) == 17
 
 
 # Nothing is deleted that is not archived
@@ -238,7 +342,8 @@ def test_a_store_of_another_writer_is_pruned_and_gets_nothing(
 # Killed, and run again
 
 
-def test_wherever_it_is_killed_nothing_is_lost_and_another_run_finishes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [1, 2])  # two halves, for two workers
+def test_wherever_it_is_killed_nothing_is_lost_and_another_run_finishes(tmp_path: Path, first: int) -> None:
     cutoff = str(RULES.cutoff)
     with open_stores(f"sqlite:///{tmp_path / 'all.db'}", read_only=False) as stores:
         fill(stores)
@@ -252,13 +357,14 @@ def test_wherever_it_is_killed_nothing_is_lost_and_another_run_finishes(tmp_path
     with open_stores(url.format("whole")) as stores:
         expected = digest_store(stores)
     assert writes > 20
-    for step in range(1, writes + 1):
+    killed = range(first, writes + 1, 2)
+    for step in killed:
         shutil.copy(tmp_path / "all.db", tmp_path / f"{step}.db")
-    steps = [url, f"archive:///{tmp_path}/archive-{{}}", cutoff, *map(str, range(1, writes + 1))]
+    steps = [url, f"archive:///{tmp_path}/archive-{{}}", cutoff, *map(str, killed)]
     told = subprocess.run([*command, *steps], check=True, capture_output=True, text=True).stdout.splitlines()
-    assert told == [f"{step} {-signal.SIGKILL}" for step in range(1, writes + 1)]
+    assert told == [f"{step} {-signal.SIGKILL}" for step in killed]
 
-    for step in range(1, writes + 1):
+    for step in killed:
         place = f"archive:///{tmp_path}/archive-{step}"
         with open_stores(url.format(step), read_only=False) as stores, open_stores(place, read_only=False) as archive:
             left, archived = ids(stores), {found.id: found for found in archive.events.get_all_events()}
@@ -341,8 +447,8 @@ def test_a_note_of_a_later_version_is_left_out() -> None:
 
 
 def test_the_archive_of_a_file_is_beside_it_and_that_of_others_is_named() -> None:
-    assert archive_url("sqlite:///data/shop.db", None) == "archive:///data/archive"
-    assert archive_url("sqlite:////srv/shop.db", None) == "archive:////srv/archive"
+    assert archive_url("sqlite:///data/shop.db", None) == "archive:///data/shop.archive"
+    assert archive_url("sqlite:////srv/shop.db", None) == "archive:////srv/shop.archive"
     assert archive_url("sqlite:///data/shop.db", "/mnt/old") == "archive:////mnt/old"
     assert archive_url("postgresql://db/shop", "mongodb://db/old") == "mongodb://db/old"
     assert archive_folder("archive:////srv/archive") == Path("/srv/archive")

@@ -64,7 +64,7 @@ def test_every_check_is_a_row_with_a_mark_and_a_word(open_page, demo_url, monkey
 
     assert set(marks(app)) >= {"answers", "page of events", "trace", "counts", "connections", "size", "retention"}
     assert set(marks(app).values()) == {"✓ ok"}
-    assert any("✓ ok: 13 checks, all well" in plain(text) for text in words(app))
+    assert any("✓ ok: 14 checks, all well" in plain(text) for text in words(app))
 
 
 def test_a_warning_comes_first_and_is_counted_in_the_verdict(open_page, demo_url, monkeypatch):
@@ -74,9 +74,9 @@ def test_a_warning_comes_first_and_is_counted_in_the_verdict(open_page, demo_url
 
     first = table(app, "check").map(spaced).iloc[0]
     assert (first["check"], first["is"]) == ("retention", "▲ warning")
-    assert "Events are kept for 1 days" in first["what it means"]
+    assert "Events are kept for 1 day," in first["what it means"]
     assert "No run of prune is noted" in plain(first["what it means"])
-    assert any("▲ warning: 1 of 13 checks" in plain(text) for text in words(app))
+    assert any("▲ warning: 1 of 14 checks" in plain(text) for text in words(app))
 
 
 def test_latency_tells_of_this_process_by_operation(open_page, demo_url):
@@ -148,7 +148,10 @@ def test_an_unreachable_store_is_one_sentence_with_a_way_to_try_again(open_page,
     assert not app.exception
     assert ["cannot be reached" in error.value for error in app.error] == [True]
     assert "s3cret" not in str(words(app))
-    assert any(button.label == "Try again" for button in app.button)
+    assert {button.label for button in app.button} >= {"Try again", "Refresh"}
+    assert app.header[0].value == "Health"
+    assert marks(app) == {"answers": "✕ critical"}
+    assert any("✕ critical: 1 of 1 check" in plain(text) for text in words(app))
 
 
 def test_settings_in_force_show_no_secret(open_page, demo_url, monkeypatch):

@@ -132,7 +132,7 @@ def test_what_goes_is_archived_and_removed_once_its_number_is_typed(
     assert "9 events of 3 instances" in app.success[0].value
     assert metric(app, "Events") == "0"
     assert list(table(app, "finished")["events"]) == [9]
-    with open_stores(old_url) as stores, open_stores(f"archive:///{tmp_path / 'archive'}") as archive:
+    with open_stores(old_url) as stores, open_stores(f"archive:///{tmp_path / 'old.archive'}") as archive:
         assert {found.id for found in stores.events.get_all_events()} == {"d-0", "d-1", "new"}
         assert {found.instance_id for found in archive.events.get_all_events()} == {"a", "b", "c"}
         assert archive.snapshots.get_snapshot("a") is not None

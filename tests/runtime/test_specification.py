@@ -544,6 +544,7 @@ def test_component_name_tracking() -> None:
     ]
 
 
+@pytest.mark.needs("append", "definitions")
 @pytest.mark.parametrize("shared", [True, False], ids=["shared stores", "a store each"])
 def test_tracing_across_components(shared: bool, stores: Stores) -> None:
     registry, runtimes = three_components(stores if shared else None)
@@ -621,6 +622,7 @@ def test_backup_strategy(postgresql_server: PostgresServer, postgresql_database:
             assert (found.last_event_id, found.instance.context) == (taken.last_event_id, taken.instance.context)
 
 
+@pytest.mark.needs("append", "definitions")
 def test_disaster_recovery(component: Component, stores: Stores) -> None:
     clock = SimulatedClock(START)
     persistence_config = PersistenceConfig.of(stores, snapshot_interval=2)

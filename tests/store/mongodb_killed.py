@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from pymongo import monitoring
 
 from tests.factories import START, event, snapshot
+from xcstore.errors import DuplicateEventError
 from xcstore.store.base import OutboxChange, StoredWork, Stores
 from xcstore.store.opening import open_stores
 
@@ -55,6 +57,13 @@ def prepare(stores: Stores) -> None:
     stores.snapshots.save_snapshot(snapshot(id="a", context={"n": 1}))
 
 
+def refused(stores: Stores) -> None:
+    with pytest.raises(DuplicateEventError):
+        stores.events.append_many(
+            [e("a3", "a", 3, "Paid", "Sent"), e("c1", "c", 3, "", "New", payload=_LARGE), e("a2", "a", 4, "S", "S")]
+        )
+
+
 _LARGE = {"numbers": [0] * 2_000_000}
 DOINGS: dict[str, Callable[[Stores], object]] = {
     "append": lambda stores: stores.events.append(
@@ -70,6 +79,7 @@ DOINGS: dict[str, Callable[[Stores], object]] = {
     "append many": lambda stores: stores.events.append_many(
         [e("a3", "a", 3, "Paid", "Sent"), e("c1", "c", 3, "", "New"), *(e(f"a{n}", "a", n, "S", "S") for n in (4, 5))]
     ),
+    "append many, one of which is there": refused,
     "delete": lambda stores: stores.events.delete_events(["a2", "b1", "b2"]),
     "save snapshot": lambda stores: stores.snapshots.save_snapshot(snapshot(id="a", context={"n": 2})),
 }

@@ -33,11 +33,15 @@ from xcstore.errors import (
 )
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
+from xcstore.store import archive_folder
 from xcstore.store.archive import archive_damage, open_archive_stores
+from xcstore.store.archive_database import ArchiveDatabase, Question
+from xcstore.store.archive_folder import ArchiveFolder
 from xcstore.store.archive_layout import Manifest, event_folder, month_of, parse_manifest
 from xcstore.store.base import EventQuery, InstanceQuery, OutboxChange, StoredDefinition, Stores
 from xcstore.store.cancelling import running_for
 from xcstore.store.memory import open_memory_stores
+from xcstore.store.opening import open_stores
 
 ROOT = Path(__file__).parents[2]
 YEAR_1 = -62_135_596_800_000
@@ -644,3 +648,47 @@ def test_snapshots_that_no_longer_count_are_written_out_in_the_end(folder: Path,
     assert writer.snapshots.trim(1) == 0
     assert listed(folder).rows("snapshots") - listed(folder).rows("forgotten") == 400
     assert parquet_files(folder) == {part.path for part in listed(folder).every_part()}
+
+
+@pytest.mark.parametrize("step", ["unlink", "flush"])
+def test_what_fails_after_a_commit_counts_removes_nothing_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    url = f"archive:///{folder}"
+    unlink, flush = os.unlink, archive_folder._flush_folder
+
+    def interrupted(path: Any, *args: Any, **options: Any) -> None:
+        if str(path).endswith(".json.tmp"):
+            raise KeyboardInterrupt
+        unlink(path, *args, **options)
+
+    def failing(path: Path) -> None:
+        if path.name == "manifest":
+            raise OSError(5, "Input/output error")
+        flush(path)
+
+    with open_stores(url, read_only=False, latency_alert_ms=None) as stores:
+        for commit in range(7):  # the eighth merges them
+            stores.events.append_many(event(id=f"{commit}.{number}") for number in range(3))
+        if step == "unlink":
+            monkeypatch.setattr(os, "unlink", interrupted)
+        else:
+            monkeypatch.setattr(archive_folder, "_flush_folder", failing)
+        with pytest.raises((KeyboardInterrupt, StoreError)):
+            stores.events.append_many(event(id=f"7.{number}") for number in range(3))
+        monkeypatch.undo()
+
+    with open_stores(url, latency_alert_ms=None) as stores:
+        assert len(list(stores.events.get_all_events())) == stores.events.status().event_count == 24
+    assert archive_damage(url) == ()
+
+
+def test_an_interrupt_from_the_keyboard_stays_one(folder: Path) -> None:
+    database = ArchiveDatabase(ArchiveFolder(folder, read_only=False), statement_timeout_ms=10_000)
+
+    def ask(question: Question) -> None:
+        raise RuntimeError("Query interrupted")  # what DuckDB raises then, after up to some seconds
+
+    with pytest.raises(KeyboardInterrupt):
+        database.ask(ask)
+    database.close()

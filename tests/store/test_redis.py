@@ -127,6 +127,17 @@ def test_whole_numbers_beyond_the_scores_keep_their_order(writer: RedisWriter, s
     assert not any(found.faults for found in events.get_all_events())
 
 
+@pytest.mark.parametrize("at", [2**53, 2**60, 2**63 - 1, -(2**60)])
+def test_a_large_moment_beyond_the_exact_scores_ends(writer: RedisWriter, stores: Stores, at: int) -> None:
+    many = [event(id=f"e{number:04}", instance_id="large", persisted_at=at) for number in range(1_100)]
+    writer.append_many([event(id="a", persisted_at=START), *many])
+
+    expected = [*(["a"] if at > 0 else []), *ids(many), *([] if at > 0 else ["a"])]
+    assert ids(stores.events.get_all_events()) == expected
+    assert ids(walk(stores.events.find, EventQuery(), limit=400)) == expected
+    assert ids(walk(stores.events.find, EventQuery(), limit=400, newest_first=True)) == expected[::-1]
+
+
 def test_counts_by_time_alone_are_those_of_the_events(writer: RedisWriter, stores: Stores) -> None:
     writer.append_many(event(persisted_at=START + number * 137) for number in range(-20, 300))
 

@@ -8,7 +8,8 @@ from datetime import UTC
 
 from tests.factories import START
 from xcstore.config import Settings
-from xcstore.ops.health import Check, HealthReport, Mark, unreachable
+from xcstore.errors import StoreUnavailableError
+from xcstore.ops.health import Check, HealthReport, Mark, not_opened
 from xcstore.ops.health_snapshots import InstanceLag, MachineAdvice, SnapshotLag
 from xcstore.redaction import Redaction
 from xcstore.store.base import PoolUse, StoreStatus
@@ -53,7 +54,7 @@ def test_sentences_are_shown_as_text() -> None:
 
 
 def test_what_is_not_known_is_a_dash() -> None:
-    found = facts(unreachable("x", "nobody answers"))
+    found = facts(not_opened("x", StoreUnavailableError("nobody answers")))
 
     assert found.pop("Answers in") == "no"
     assert set(found.values()) == {"–"}
@@ -114,7 +115,10 @@ def test_advice_shows_the_numbers_that_it_rests_on() -> None:
 
     assert (row["advised interval"], row["in force"], row["an hour"], row["life"]) == (100, 10, 71.6, "5.86 s")
     assert row["looked at"] == "100 of 425"
-    assert views.advice_rows([replace(item, per_hour=None)], 10)[0]["an hour"] is None
+    unmoved = replace(item, per_hour=None, frequency=None, is_long_running=None, interval=None)
+    (unknown,) = views.advice_rows([unmoved], 10)
+    assert (unknown["an hour"], unknown["advised interval"], unknown["life"]) == (None, None, "–")
+    assert unknown["transitions"] == unknown["workflow"] == "not known"
 
 
 def test_calls_are_questions_or_writes_and_slow_ones_are_newest_first() -> None:

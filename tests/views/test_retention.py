@@ -103,7 +103,7 @@ def test_the_command_can_be_copied(store: str, has_archive: bool, line: str) -> 
 def test_the_archive_is_where_the_settings_say_or_beside_the_file() -> None:
     assert views.place_of_archive("postgresql://db/shop") is None
     assert views.place_of_archive("postgresql://db/shop", "archive:////old") == "archive:////old"
-    assert views.place_of_archive("sqlite:///data/shop.db") == "archive:///data/archive"
+    assert views.place_of_archive("sqlite:///data/shop.db") == "archive:///data/shop.archive"
 
 
 def test_the_button_is_offered_only_where_it_can_be_pressed() -> None:

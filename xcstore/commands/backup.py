@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from xcstore.commands.common import Subparsers, counted, one_line, progress
-from xcstore.commands.restore import add_json, copy, patient, print_digest
+from xcstore.commands.restore import add_json, copy, patient, print_digest, print_not_taken
 from xcstore.config import Settings
 from xcstore.jsontext import json_text
 from xcstore.store.opening import open_stores
@@ -52,20 +52,17 @@ def _backup(arguments: argparse.Namespace, settings: Settings) -> int:
             "size_bytes": report.size_bytes,
             "resumed_after": report.resumed_after,
             "appended_meanwhile": report.appended_meanwhile,
+            "missing": report.missing,
             "other_kinds": report.other_kinds,
             "digest": report.digest.to_document(),
         }
         print(json_text(document))
-        return 0
+        return 1 if report.missing else 0
     print(one_line(f"{identity} is in {report.path} ({report.size_bytes:,} bytes)"))
     if report.resumed_after:
         print(f"{counted(report.resumed_after, 'event')} of it were there from a backup that was interrupted")
-    if report.appended_meanwhile:
-        print(
-            f"{counted(report.appended_meanwhile, 'event')} came while it was made, and are not in it; what was there "
-            "when it began is"
-        )
+    print_not_taken(report.appended_meanwhile, report.missing)
     if report.other_kinds:
         print(f"note: {OTHER_KINDS}: {report.other_kinds:,}")
     print_digest(report.digest)
-    return 0
+    return 1 if report.missing else 0

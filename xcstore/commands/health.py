@@ -14,6 +14,7 @@ from xcstore.commands.common import Subparsers, one_line, positive_count, time_t
 from xcstore.config import Settings, hide_password
 from xcstore.errors import StoreError
 from xcstore.jsontext import json_text
+from xcstore.store.kinds import kind_text
 from xcstore.store.opening import open_stores
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _health(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _report(url: str, latency_ms: int | None, settings: Settings) -> HealthReport:
-    from xcstore.ops.health import HealthSettings, check_health, unreachable
+    from xcstore.ops.health import HealthSettings, check_health, not_opened
     from xcstore.ops.health_snapshots import ended_states
     from xcstore.ops.retention import known_definitions
 
@@ -68,7 +69,7 @@ def _report(url: str, latency_ms: int | None, settings: Settings) -> HealthRepor
             statement_timeout_ms=min(_TIMEOUT_MS, settings.statement_timeout_ms),
         )
     except StoreError as error:
-        return unreachable(hide_password(url), str(error))
+        return not_opened(hide_password(url), error)
     with opened as stores:
         opened_ms = (perf_counter() - started) * 1_000
         in_force = HealthSettings(
@@ -87,7 +88,7 @@ def _report(url: str, latency_ms: int | None, settings: Settings) -> HealthRepor
 def _print(report: HealthReport) -> None:
     print(f"store       {one_line(report.identity)}")
     if report.layout is not None:
-        print(f"layout      {report.layout}")
+        print(f"layout      {kind_text(report.identity, report.layout)}")
     print(f"as of       {time_text(report.asked_at)}")
     print()
     width = max(len(check.name) for check in report.checks)
@@ -100,8 +101,11 @@ def _print(report: HealthReport) -> None:
     print()
     print("snapshots: an interval for each machine, by the transitions of an instance and by how long it takes")
     for item in report.advice[:_SHOWN]:
-        rate = "rate unknown" if item.per_hour is None else f"{item.per_hour:,.3g}/h"
         machine = "/".join(filter(None, (item.component_name, item.machine_name)))
+        if item.interval is None or item.per_hour is None:
+            print(f"{'–':>11} {one_line(machine)}: not known, as no instance has moved")
+            continue
+        rate = f"{item.per_hour:,.3g}/h"
         length = "long-running" if item.is_long_running else "short"
         print(f"{item.interval:>11} {one_line(machine)}: {item.frequency} frequency ({rate}), {length}")
     if len(report.advice) > _SHOWN:

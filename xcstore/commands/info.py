@@ -7,6 +7,7 @@ import argparse
 from xcstore.commands.common import Subparsers, count_events, one_line, time_text
 from xcstore.config import Settings
 from xcstore.store.base import InstanceQuery
+from xcstore.store.kinds import kind_text
 from xcstore.store.opening import open_stores
 
 __all__ = ["add_to"]
@@ -27,7 +28,7 @@ def _info(arguments: argparse.Namespace, settings: Settings) -> int:
         span = events.time_range()
         states = events.count_instances(InstanceQuery())
         print(f"store       {stores.identity}")
-        print(f"layout      {events.layout}")
+        print(f"layout      {kind_text(stores.identity, events.layout)}")
         print(f"events      {count_events(stores):,}")
         if span is not None:
             print(f"from, to    {time_text(span[0])}, {time_text(span[1])}")

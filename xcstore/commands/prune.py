@@ -63,7 +63,7 @@ def add_to(commands: Subparsers[argparse.ArgumentParser]) -> None:
     where.add_argument(
         "--archive",
         metavar="DIR",
-        help="folder, or URL; default: XCSTORE_ARCHIVE, else the folder 'archive' beside a SQLite file",
+        help="folder, or URL; default: XCSTORE_ARCHIVE, else FILE.archive beside a SQLite file FILE.db",
     )
     where.add_argument("--no-archive", action="store_true", help="with --apply: what goes is lost")
     parser.add_argument("--yes", action="store_true", help="with --apply: do not ask")
@@ -88,6 +88,8 @@ def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
         else archive_url(arguments.url, arguments.archive or settings.archive)
     )
     with _opened(arguments.url, settings, write=arguments.apply) as stores:
+        if "delete" not in stores.events.declares:
+            raise QueryError(f"nothing can be removed from {stores.identity}: a store of its kind keeps every event")
         catalog = _catalog(arguments, settings, stores)
         found = _preview(stores, catalog, rules)
         if not arguments.apply:
@@ -148,7 +150,7 @@ def _confirm(found: Preview, url: str | None) -> None:
 
 
 def _undo(arguments: argparse.Namespace, settings: Settings) -> int:
-    from xcstore.ops.pruning import archive_url, undo
+    from xcstore.ops.pruning import archive_folder, archive_url, undo
 
     if arguments.no_archive:
         raise QueryError("--undo puts back what an archive holds; name it with --archive DIR")
@@ -158,7 +160,9 @@ def _undo(arguments: argparse.Namespace, settings: Settings) -> int:
         _opened(arguments.url, settings, write=True) as stores,
         progress("undo", " events") as show,
     ):
-        report = undo(stores, archive, on_progress=lambda events: show(events, events))
+        report = undo(
+            stores, archive, archive_folder=archive_folder(url), on_progress=lambda events: show(events, events)
+        )
         went = f"{counted(report.events, 'event')} and {counted(report.snapshots, 'snapshot')}"
         if arguments.json:
             print(json_text({"events": report.events, "there": report.already_there, "snapshots": report.snapshots}))
@@ -168,8 +172,15 @@ def _undo(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _opened(url: str, settings: Settings, *, write: bool) -> Stores:
+    from xcstore.ops.pruning import ALL_SNAPSHOTS
+
     # Nothing is masked: what is archived would be masked for ever.
-    return open_stores(url, read_only=not write, statement_timeout_ms=settings.statement_timeout_ms)
+    return open_stores(
+        url,
+        read_only=not write,
+        statement_timeout_ms=settings.statement_timeout_ms,
+        snapshot_retention=ALL_SNAPSHOTS,
+    )
 
 
 def _catalog(arguments: argparse.Namespace, settings: Settings, stores: Stores) -> Catalog:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from xcstore.commands.common import Subparsers, counted, one_line, progress, target, tell, time_text
 from xcstore.config import Settings, hide_password
+from xcstore.errors import QueryError
 from xcstore.jsontext import json_text
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from xcstore.ops.copying import CopyReport
     from xcstore.ops.digests import StoreDigest
 
-__all__ = ["add_json", "add_to", "copy", "open_checked", "patient", "print_digest"]
+__all__ = ["add_json", "add_to", "copy", "open_checked", "patient", "print_digest", "print_not_taken"]
 
 _PATIENCE_MS: Final = 600_000
 _ALL_SNAPSHOTS: Final = 1_000_000
@@ -82,6 +83,8 @@ def copy(contents: Contents, url: str, settings: Settings, arguments: argparse.N
     """Copy into the store of a URL, and say what became of it; the exit status."""
     from xcstore.ops.copying import copy_contents
 
+    if url.partition(":")[0] == "memory":
+        raise QueryError("a store in memory ends with this command; name a target that stays")
     with target(url, patient(settings), snapshot_retention=_ALL_SNAPSHOTS) as stores:
         with progress(what, " events") as show:
             report = copy_contents(contents, stores, resume=arguments.resume, on_progress=show)
@@ -104,6 +107,8 @@ def _tell(contents: Contents, report: CopyReport, arguments: argparse.Namespace,
             "left_out": report.left_out,
             "problems": report.problems,
             "not_kept": report.losses,
+            "appended_meanwhile": report.appended_meanwhile,
+            "missing": report.missing,
             "notes": notes,
             "damages": list(contents.damages),
             "digest": report.digest.to_document(),
@@ -121,9 +126,21 @@ def _tell(contents: Contents, report: CopyReport, arguments: argparse.Namespace,
             print(one_line(f"not kept by the target: {loss}"))
         if report.left_out:
             print(f"{counted(report.left_out, 'row')} left out, as they cannot be stored")
+        print_not_taken(report.appended_meanwhile, report.missing)
         print_digest(report.digest)
     tell([f"{contents.name}, {problem}" for problem in report.problems], report.left_out)
-    return 1 if report.left_out or report.losses or contents.damages else 0
+    return 1 if report.left_out or report.losses or report.missing or contents.damages else 0
+
+
+def print_not_taken(appended_meanwhile: int, missing: int) -> None:
+    """Which events of a store are not in a copy of it."""
+    if missing:
+        was = "was" if missing == 1 else "were"
+        print(
+            f"not in it: {counted(missing, 'event')} that {was} counted when it began, and then not given by the store"
+        )
+    if appended_meanwhile:
+        print(f"came while it was made, and not in it: at least {counted(appended_meanwhile, 'event')}")
 
 
 def print_digest(digest: StoreDigest) -> None:

@@ -36,7 +36,7 @@ def add_to(commands: Subparsers[argparse.ArgumentParser]) -> None:
         description="Start a server of its own, put the demo history into it, and show the dashboard on it until "
         "Ctrl-C. A server that is not installed is fetched into ~/.cache/xcstore, without root.",
     )
-    parser.add_argument("--backend", choices=BACKENDS, default="sqlite", help="default: sqlite")
+    parser.add_argument("--backend", choices=BACKENDS, help="default: sqlite")
     parser.add_argument("--url", metavar="URL", help="fill this empty store instead of one of its own")
     parser.add_argument("--port", type=_port, default=PORT, help=f"of the dashboard; default: {PORT}")
     parser.add_argument("--days", type=_days, default=30, metavar="N", help="of history, 7 or more; default: 30")
@@ -51,6 +51,9 @@ def _serve_demo(arguments: argparse.Namespace, _: Settings) -> int:
         raise QueryError(
             "--keep is for data of its own, and --url names a store that keeps its own; give one of the two"
         )
+    if arguments.url and arguments.backend and not arguments.url.startswith(arguments.backend[:5]):
+        raise QueryError(f"--url names no store of {arguments.backend}; leave --backend out, as the URL says it")
+    arguments.backend = arguments.backend or "sqlite"
     _refuse_taken(arguments.port)
     is_serving = False
     try:
@@ -83,12 +86,16 @@ def _store(arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> str
     whole = folder / "filled"
     if any(folder.iterdir()) and not whole.exists():
         raise QueryError(f"{one_line(str(folder))} was not filled to the end; delete it and try again")
+    if whole.exists() and (days := whole.read_text()) != str(arguments.days):
+        raise QueryError(
+            f"{one_line(str(folder))} holds {one_line(days)} days; say --days {one_line(days)}, or delete it"
+        )
     url = _named(arguments.url) if arguments.url else _store_url(arguments.backend, folder, stack)
     if whole.exists():
         _say("the demo history is there from an earlier run")
     else:
         _fill(url, arguments.days)
-        whole.touch()
+        whole.write_text(str(arguments.days))
     return url
 
 

@@ -1,9 +1,10 @@
 """A store into one file, which can be interrupted, and says itself whether it is whole.
 
-What a backup holds: everything that the store held when it began, as events are only ever added. Snapshots are read
-before events, so that the last event of each is in it. Of what is appended while it is made, what comes later in page
-order is in it too, and what does not is counted (`BackupReport.appended_meanwhile`). What runtimes have still to do is
-of the end: it agrees with the events where nobody wrote meanwhile.
+What a backup holds: everything that the store held when it began, as events are only ever added; the count of then
+tells whether (`BackupReport.missing`). Snapshots are read before events, so that the last event of each is in it. Of
+what is appended while it is made, what comes later in page order is in it too, and what does not is counted
+(`BackupReport.appended_meanwhile`). What runtimes have still to do is of the end: it agrees with the events where
+nobody wrote meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from xcstore.ops.contents import (
     event_document,
     has_other_kinds,
     kept_snapshots,
+    not_taken,
     refuse_redacted,
     snapshot_document,
     work_document,
@@ -47,7 +49,9 @@ class BackupReport:
     resumed_after: int
     """So many events were in the file before; 0 for one from the start."""
     appended_meanwhile: int
-    """Events that came while it was made, and are not in it."""
+    """Events that came while it was made, and are not in it; at least so many, where others were removed meanwhile."""
+    missing: int
+    """Events that the store counted when it began, and that are not in it: removed meanwhile, or not given."""
     other_kinds: int
     """Events with values that JSON has no form for, in the part that was written now."""
     size_bytes: int
@@ -106,6 +110,7 @@ def write_backup(
         digest=digest,
         resumed_after=writer.resumed_after,
         appended_meanwhile=writer.appended_meanwhile,
+        missing=writer.missing,
         other_kinds=writer.other_kinds,
         size_bytes=path.stat().st_size,
     )
@@ -120,6 +125,9 @@ class _Writer:
         self._last: Member | None = None
         self.resumed_after = 0
         self.appended_meanwhile = 0
+        self.missing = 0
+        self._counted = 0
+        """Events that the store had when the backup began."""
         self.other_kinds = 0
 
     def go_on(self) -> None:
@@ -140,6 +148,7 @@ class _Writer:
         total = events.count(EventQuery())[0].count
         last, after = (self._last.kind, self._last.next) if self._last else ("", None)
         if last == "":
+            self._counted = total
             source = {"source": events.identity, "layout": events.layout, "events": total, "began_at": _now()}
             self._put("header", [], **source)
         if last in ("", "header"):
@@ -155,10 +164,13 @@ class _Writer:
         if last == "trailer":
             assert self._last is not None
             self.appended_meanwhile = cast(int, self._last.control["appended_meanwhile"])
+            self.missing = cast(int, self._last.control.get("missing", 0))
         else:
-            self.appended_meanwhile = max(0, events.count(EventQuery())[0].count - self._digester.event_count)
+            now, taken = events.count(EventQuery())[0].count, self._digester.event_count
+            self.appended_meanwhile, self.missing = not_taken(self._counted, taken, now)
             digest = self._digester.digest().to_document()
-            self._put("trailer", [], digest=digest, ended_at=_now(), appended_meanwhile=self.appended_meanwhile)
+            told = {"appended_meanwhile": self.appended_meanwhile, "missing": self.missing}
+            self._put("trailer", [], digest=digest, ended_at=_now(), **told)
 
     def _put_events(self, after: Cursor | None, total: int, on_progress: Progress) -> None:
         while True:
@@ -178,6 +190,7 @@ class _Writer:
 
     def _check_header(self, header: Member) -> None:
         source = header.control.get("source")
+        self._counted = cast(int, header.control.get("events", 0))
         if header.kind != "header" or source != self._stores.identity:
             raise QueryError(f"{self._part} is of {source}, not of {self._stores.identity}; remove it, or name another")
 

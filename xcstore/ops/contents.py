@@ -28,6 +28,7 @@ __all__ = [
     "event_document",
     "has_other_kinds",
     "kept_snapshots",
+    "not_taken",
     "refuse_redacted",
     "snapshot_document",
     "work_document",
@@ -167,6 +168,10 @@ class StoreContents:
     def name(self) -> str:
         return self.stores.identity
 
+    def count_now(self) -> int:
+        """How many events there are by now; `event_count` is of the beginning."""
+        return self.stores.events.count(EventQuery())[0].count
+
     @property
     def notes(self) -> Sequence[str]:
         return [f"{OTHER_KINDS}: {self._other_kinds:,}"] if self._other_kinds else []
@@ -211,6 +216,24 @@ def kept_snapshots(
         after = page.next
         if after is None:
             return
+
+
+def not_taken(before: int, taken: int, after: int) -> tuple[int, int]:
+    """How many events came while a store was read, at least, and how many of those before were not given.
+
+    Parameters
+    ----------
+    before, after : int
+        Events that the store counted.
+    taken : int
+        Events that were read in between.
+
+    Examples
+    --------
+    >>> not_taken(10, 12, 13), not_taken(10, 9, 10)
+    ((1, 0), (0, 1))
+    """
+    return max(0, after - max(taken, before)), max(0, before - taken)
 
 
 def has_other_kinds(event: PersistedEvent) -> bool:

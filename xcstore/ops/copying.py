@@ -1,16 +1,17 @@
 """From a file or a store into an empty store: what `restore` does, and `backup` into a store.
 
-Events are appended in the page order of the source, so that the target has the same order, at equal times too. What
-was copied is read back and compared with what was read. A copy that was interrupted goes on where it stopped, after it
-has compared all that is there with what it would have put there.
+Events are appended in the page order of the source, so that the target has the same order, at equal times too. The
+snapshots of a store are read before its events, and written after them, so that the last event of each is in the
+target, also where somebody writes meanwhile. What was copied is read back and compared with what was read. A copy that
+was interrupted goes on where it stopped, after it has compared all that is there with what it would have put there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice, zip_longest
-from typing import Final
+from typing import Final, cast
 
 from xcstore.errors import (
     CorruptEventError,
@@ -20,18 +21,21 @@ from xcstore.errors import (
     ReadOnlyStoreError,
     StoreError,
 )
-from xcstore.jsontext import canonical_json
+from xcstore.jsontext import canonical_json, json_text, parse_json
 from xcstore.model.history import InstanceSnapshot, PersistedEvent
 from xcstore.ops.contents import (
     Contents,
     Document,
     Row,
+    StoreContents,
     definition_document,
     event_document,
+    not_taken,
     snapshot_document,
     work_document,
 )
 from xcstore.ops.digests import Digester, StoreDigest, differences, digest_store
+from xcstore.ops.sorting import Sorter
 from xcstore.store.base import EventQuery, OutboxChange, Stores
 from xcstore.store.codec import (
     check_writable,
@@ -40,6 +44,7 @@ from xcstore.store.codec import (
     snapshot_from_document,
 )
 from xcstore.store.limits import NOTHING_WRITTEN
+from xcstore.store.opening import sqlite_file
 
 __all__ = ["CopyReport", "MismatchError", "copy_contents", "survey_contents"]
 
@@ -68,6 +73,10 @@ class CopyReport:
     """Why, with the place of each row; at most `MAX_PROBLEMS`."""
     losses: list[str] = field(default_factory=list)
     """What the target cannot hold."""
+    appended_meanwhile: int = 0
+    """Events that came into the store that was copied, and were not; at least so many, where others were removed."""
+    missing: int = 0
+    """Events that the store counted when the copy began, and did not give."""
 
     def add_problem(self, row: Row, reason: str) -> None:
         self.left_out += 1
@@ -106,22 +115,36 @@ def copy_contents(
     Raises
     ------
     QueryError
-        The target is not empty, and `resume` is not given.
+        The target is not empty, and `resume` is not given; or it is the source.
     MismatchError
         The target holds something else; names the first event or snapshot that differs.
     StoreError
         The target failed; batches that were written whole stay.
     """
+    if isinstance(contents, StoreContents):
+        _refuse_same(contents.stores.identity, target.identity)
     if not resume:
         _refuse_full(target)
     copy = _Copy(contents, CopyReport())
-    _copy_events(copy, target, resume, on_progress)
-    _copy_definitions(copy, target)
-    _copy_snapshots(copy, target, resume)
+    with Sorter() as held:
+        if isinstance(contents, StoreContents):
+            for number, row in enumerate(contents.snapshots()):
+                held.add((number,), (row.place, json_text(row.document)))
+        _copy_events(copy, target, resume, on_progress)
+        taken = copy.expected.event_count + copy.report.left_out
+        _copy_definitions(copy, target)
+        _copy_snapshots(copy, target, resume, _held(held) if isinstance(contents, StoreContents) else None)
     _copy_work(copy, target)
-    copy.add_the_rest()
     _compare(copy, target)
+    if isinstance(contents, StoreContents):
+        told = not_taken(contents.event_count, taken, contents.count_now())
+        copy.report.appended_meanwhile, copy.report.missing = told
     return copy.report
+
+
+def _held(rows: Sorter) -> Iterator[Row]:
+    for _, (place, text) in rows:
+        yield Row(place, cast(Document, parse_json(text)))
 
 
 class _Copy:
@@ -150,8 +173,9 @@ class _Copy:
             else:
                 yield row, event
 
-    def snapshots(self) -> Iterator[tuple[Row, InstanceSnapshot]]:
-        for row in self.contents.snapshots():
+    def snapshots(self, rows: Iterable[Row] | None = None) -> Iterator[tuple[Row, InstanceSnapshot]]:
+        """`rows`: as they were read before."""
+        for row in self.contents.snapshots() if rows is None else rows:
             try:
                 snapshot = snapshot_from_document(row.document)
                 check_writable_snapshot(snapshot)
@@ -167,13 +191,20 @@ class _Copy:
             self.expected.add("work", work_document(work))
 
 
+def _refuse_same(source: str, target: str) -> None:
+    """With `resume` a store would be found to be a copy of itself."""
+    files = [file for file in (sqlite_file(source), sqlite_file(target)) if file is not None and file.exists()]
+    if source == target or (len(files) == 2 and files[0].samefile(files[1])):
+        raise QueryError(f"{source} is both what is copied and where to; name another target")
+
+
 def _refuse_full(target: Stores) -> None:
     held = {
         "events": target.events.count(EventQuery())[0].count,
         "snapshots": target.snapshots.count(),
         "definitions": len(target.definitions.get_all_definitions()),
     }
-    words = " and ".join(f"{count:,} {name}" for name, count in held.items() if count)
+    words = ", ".join(f"{count:,} {name}" for name, count in held.items() if count)
     if words:
         raise QueryError(
             f"{target.identity} holds {words}; name an empty store, "
@@ -255,9 +286,9 @@ def _add_twice(copy: _Copy, row: Row, event: PersistedEvent) -> None:
 # --- Snapshots and work --------------------------------------------------------------------------------------------
 
 
-def _copy_snapshots(copy: _Copy, target: Stores, resume: bool) -> None:
+def _copy_snapshots(copy: _Copy, target: Stores, resume: bool, given: Iterable[Row] | None) -> None:
     def taken() -> Iterator[InstanceSnapshot]:
-        for instance_id, group in groupby(copy.snapshots(), key=lambda pair: pair[1].instance.id):
+        for instance_id, group in groupby(copy.snapshots(given), key=lambda pair: pair[1].instance.id):
             rows = list(group)
             held = target.snapshots.list_snapshots(instance_id) if resume else ()
             for number, (row, snapshot) in enumerate(rows):
@@ -279,6 +310,7 @@ def _copy_definitions(copy: _Copy, target: Stores) -> None:
     try:
         for definition in copy.contents.definitions():
             target.definitions.save_definition(definition)
+            copy.expected.add("definitions", definition_document(definition))
     except ReadOnlyStoreError:
         copy.lose("definitions", "stored definitions: it keeps none")
 
@@ -290,6 +322,8 @@ def _copy_work(copy: _Copy, target: Stores) -> None:
             copy.lose("work", "what runtimes have still to do: it keeps no outbox")
             return
         target.events.change_outbox(OutboxChange(add=batch))
+        for one in batch:
+            copy.expected.add("work", work_document(one))
 
 
 # --- Comparing -----------------------------------------------------------------------------------------------------

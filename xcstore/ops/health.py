@@ -11,16 +11,17 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from xcstore.errors import NotAStoreError, StoreError
 from xcstore.ops import health_checks as checks
 from xcstore.ops.health_checks import Check, Mark, RetentionUse
 from xcstore.ops.health_measures import Growth, QueryTime, StoredDelay, Watch, growth, questions, stored_delay
 from xcstore.ops.health_snapshots import MachineAdvice, SnapshotLag, machine_advice, snapshot_lag
 from xcstore.ops.pruning import notes_of
-from xcstore.store.base import EventQuery, InstanceQuery, Stores, StoreStatus
+from xcstore.store.base import EventQuery, InstanceQuery, Layout, Stores, StoreStatus
 from xcstore.store.latency import APPEND, DEFAULT_ALERT_MS, OperationLatency, latency_of
 from xcstore.units import DAY, EpochMs
 
-__all__ = ["Check", "HealthReport", "HealthSettings", "Mark", "check_health", "unreachable"]
+__all__ = ["Check", "HealthReport", "HealthSettings", "Mark", "check_health", "not_opened"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class HealthReport:
     identity: str
     asked_at: EpochMs
     checks: tuple[Check, ...]
-    layout: str | None = None
+    layout: Layout | None = None
     read_only: bool | None = None
     opened_ms: float | None = None
     """What it took to open the store, where that was measured."""
@@ -72,9 +73,10 @@ class HealthReport:
 _WORSE: Final[tuple[Mark, ...]] = ("ok", "unknown", "warning", "critical")
 
 
-def unreachable(identity: str, reason: str) -> HealthReport:
-    """The report on a store that could not be opened."""
-    return HealthReport(identity=identity, asked_at=_now(), checks=(checks.no_answer(reason),))
+def not_opened(identity: str, error: StoreError) -> HealthReport:
+    """The report on a store that could not be opened: nobody answers, or what answers holds no store."""
+    told = checks.no_history(str(error)) if isinstance(error, NotAStoreError) else (checks.no_answer(str(error)),)
+    return HealthReport(identity=identity, asked_at=_now(), checks=told)
 
 
 def check_health(
@@ -144,11 +146,14 @@ class _Examination:
         span, _, span_problem = self._watch.timed(stores.events.time_range)
         counts, _, counts_problem = self._watch.timed(lambda: stores.events.count_instances(InstanceQuery()))
         until = min(self._now, span[1]) if span else self._now
-        grown, _, growth_problem = self._watch.timed(lambda: growth(stores, until))
+        grown, _, growth_problem = self._watch.timed(lambda: growth(stores, until, span[0] if span else None))
         lag, _, lag_problem = self._watch.timed(lambda: snapshot_lag(stores, counts or (), flows, self._ended))
         use, _, use_problem = self._watch.timed(self._retention)
         advice, _, _ = self._watch.timed(lambda: machine_advice(stores, counts or ()))
         delay = stored_delay(latest)
+        is_empty = span is None and not span_problem
+        calls = latency_of(stores.identity).operations()
+        slow = sum(timing.ms > settings.latency_ms for timing in latency_of(stores.identity).slow())
         return HealthReport(
             identity=stores.identity,
             asked_at=self._now,
@@ -169,10 +174,11 @@ class _Examination:
                 checks.answers(status, took_ms, self._opened_ms, settings.latency_ms),
                 *(checks.query(one, settings.latency_ms) for one in times),
                 checks.appends_seen(appends, settings.latency_ms),
-                checks.appends_recorded(delay, settings.latency_ms),
+                checks.appends_recorded(delay, settings.latency_ms, is_empty=is_empty),
+                *([checks.calls_seen(calls, settings.latency_ms, slow)] if calls else []),
                 *([checks.connections(status.pool)] if status.pool else []),
                 checks.newest(span, self._now, span_problem),
-                checks.size(status, grown, growth_problem),
+                checks.size(status, grown, growth_problem, is_empty=is_empty),
                 *checks.snapshots(lag, counts_problem or lag_problem),
                 checks.retention(use, self._now, use_problem),
             ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from xcstore.ops.health_measures import Growth, QueryTime, StoredDelay
+from xcstore.ops.health_measures import WEEK_DAYS, Growth, QueryTime, StoredDelay
 from xcstore.ops.health_snapshots import SnapshotLag
 from xcstore.store.base import PoolUse, StoreStatus
 from xcstore.store.latency import OperationLatency
@@ -22,9 +22,11 @@ __all__ = [
     "appends_recorded",
     "appends_seen",
     "bytes_text",
+    "calls_seen",
     "connections",
     "newest",
     "no_answer",
+    "no_history",
     "query",
     "retention",
     "size",
@@ -37,6 +39,25 @@ CRITICAL_TIMES: Final = 10
 """So many times the limit of latency is critical."""
 COUNTS_TIMES: Final = 10
 """Counts of everything may take so many times longer than a page."""
+COUNTING: Final = frozenset({"count", "count_beyond", "count_instances", "count_snapshots", "time_range", "to_arrow"})
+"""Calls that look at everything."""
+WRITES: Final = frozenset(
+    {
+        "append",
+        "append_many",
+        "change_outbox",
+        "delete_events",
+        "delete_snapshot",
+        "save_snapshot",
+        "save_snapshots",
+        "trim",
+    }
+)
+"""Calls that change something; batches take as long as they are large."""
+FEW_CALLS: Final = 3
+"""Fewer say nothing: the first one connects."""
+MANY_CALLS: Final = 20
+"""From so many on, 95 % of them have to be fast, else half."""
 LAG_WARNING: Final = 100
 """Events behind: the largest interval that is advised for snapshots."""
 LAG_CRITICAL: Final = 1_000
@@ -76,6 +97,20 @@ class RetentionUse:
 
 def no_answer(reason: str) -> Check:
     return Check(name="answers", mark="critical", value="no", threshold="critical: no answer", sentence=reason)
+
+
+def no_history(reason: str) -> tuple[Check, ...]:
+    """It answers, and holds no store: a name with a mistake in it, or nothing was written yet."""
+    return (
+        Check(name="answers", mark="ok", value="yes", threshold="critical: no answer", sentence="It can be reached."),
+        Check(
+            name="history",
+            mark="warning",
+            value="none",
+            threshold="warning: no store there",
+            sentence=f"No store is there: nothing was written yet, or its name is another. {reason}",
+        ),
+    )
 
 
 def answers(status: StoreStatus, took_ms: float, opened_ms: float | None, limit_ms: float) -> Check:
@@ -125,7 +160,44 @@ def appends_seen(seen: OperationLatency | None, limit_ms: float) -> Check:
     )
 
 
-def appends_recorded(delay: StoredDelay | None, limit_ms: float) -> Check:
+def calls_seen(operations: Sequence[OperationLatency], limit_ms: float, single: int = 0) -> Check:
+    """All questions of this process, by the slowest kind; appends have a check of their own.
+
+    `single`: calls over `limit_ms` that are kept, which are told of where no kind is slow.
+    """
+    judged = [row for row in operations if row.operation not in WRITES and row.window >= FEW_CALLS]
+    excess = {
+        row.operation: (row.p95_ms if row.window >= MANY_CALLS else row.p50_ms)
+        / (limit_ms * (COUNTS_TIMES if row.operation in COUNTING else 1))
+        for row in judged
+    }
+    slow = sorted((row for row in judged if excess[row.operation] > 1), key=lambda row: -excess[row.operation])
+    limit = f"{_latency_limit(limit_ms)}; counts {COUNTS_TIMES} times that"
+    name = "calls, seen here"
+    if not slow:
+        return Check(
+            name=name,
+            mark="ok",
+            value=f"{single:,} slow" if single else "fast",
+            threshold=limit,
+            sentence="Of each kind of question that this process asked at least 3 times, nearly all, or of fewer than "
+            f"{MANY_CALLS} half, came within the limit"
+            + (f"; {single:,} single calls of all kinds took over {ms_text(limit_ms)}." if single else "."),
+        )
+    told = [
+        f"{row.operation} (half within {ms_text(row.p50_ms)}, 95 % within {ms_text(row.p95_ms)})" for row in slow[:3]
+    ]
+    more = f" and {len(slow) - 3:,} more" if len(slow) > 3 else ""
+    return Check(
+        name=name,
+        mark="critical" if excess[slow[0].operation] > CRITICAL_TIMES else "warning",
+        value=_kinds(len(slow)),
+        threshold=limit,
+        sentence=f"Slow in this process: {', '.join(told)}{more}.",
+    )
+
+
+def appends_recorded(delay: StoredDelay | None, limit_ms: float, *, is_empty: bool = False) -> Check:
     name = "appends, recorded"
     if delay is None:
         return Check(
@@ -133,7 +205,9 @@ def appends_recorded(delay: StoredDelay | None, limit_ms: float) -> Check:
             mark="ok",
             value="none",
             threshold=_latency_limit(limit_ms),
-            sentence="The latest events do not say when they were made, so nothing tells how long storing them took.",
+            sentence="No event is stored yet."
+            if is_empty
+            else "The latest events do not say when they were made, so nothing tells how long storing them took.",
         )
     return Check(
         name=name,
@@ -184,17 +258,23 @@ def newest(span: tuple[EpochMs, EpochMs] | None, now: EpochMs, problem: str) -> 
     )
 
 
-def size(status: StoreStatus, grown: Growth | None, problem: str) -> Check:
+def size(status: StoreStatus, grown: Growth | None, problem: str, *, is_empty: bool = False) -> Check:
     about = "" if status.event_count_is_exact else "about "
     held = "an unknown number of events" if status.event_count is None else f"{about}{status.event_count:,} events"
     on_disk = "" if status.size_bytes is None else f" in {bytes_text(status.size_bytes)}"
     value = "not known" if status.size_bytes is None else bytes_text(status.size_bytes)
     if grown is None:
         return Check(name="size", mark="unknown", value=value, sentence=f"It holds {held}{on_disk}; {problem}.")
-    rate = (
-        f"In its last 7 days it got {grown.per_day_week:,.0f} events a day, in its last 30 {grown.per_day_month:,.0f}; "
-        f"at the rate of the 7, 30 more bring {grown.next_month:,}"
-    )
+    if is_empty:
+        return Check(name="size", mark="ok", value=value, sentence=f"It holds no event yet{on_disk}.")
+    daily = f"{_rate(grown.per_day_week)} events a day"
+    if grown.week_days < WEEK_DAYS:
+        rate = f"In its {_days(grown.week_days)} so far it got {daily}"
+    else:
+        rate = f"In the 7 days up to its newest event it got {daily}"
+        if grown.month_days > WEEK_DAYS:
+            rate += f", in the {_days(grown.month_days)} up to it {_rate(grown.per_day_month)} a day"
+    rate += f"; 30 more days like the latest bring {grown.next_month:,}"
     if status.size_bytes and status.event_count:
         rate += f", about {bytes_text(round(status.size_bytes / status.event_count * grown.next_month))}"
     return Check(name="size", mark="ok", value=value, sentence=f"It holds {held}{on_disk}. {rate}.")
@@ -239,7 +319,7 @@ def retention(use: RetentionUse | None, now: EpochMs, problem: str) -> Check:
     limit = "warning: something is beyond, and nothing was pruned for 7 days"
     if use is None:
         return _unknown("retention", problem, limit)
-    kept = "for ever" if use.days is None else f"for {use.days:,} days"
+    kept = "for ever" if use.days is None else f"for {_days(use.days)}"
     beyond = [
         f"{count:,} {what}"
         for count, what in ((use.events_beyond or 0, "events"), (use.snapshots_beyond, "snapshots"))
@@ -265,6 +345,20 @@ def retention(use: RetentionUse | None, now: EpochMs, problem: str) -> Check:
 
 def _unknown(name: str, problem: str, threshold: str) -> Check:
     return Check(name=name, mark="unknown", value="–", threshold=threshold, sentence=problem)
+
+
+def _kinds(kinds: int) -> str:
+    return f"{kinds:,} slow kind" + ("" if kinds == 1 else "s")
+
+
+def _rate(per_day: float) -> str:
+    """'528', '0.3'."""
+    return f"{per_day:,.0f}" if per_day >= 10 or per_day == round(per_day) else f"{per_day:.1f}"
+
+
+def _days(days: float) -> str:
+    whole = max(1, round(days))
+    return f"{whole:,} day" + ("" if whole == 1 else "s")
 
 
 def _latency_mark(ms: float, limit_ms: float) -> Mark:

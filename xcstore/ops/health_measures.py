@@ -15,6 +15,7 @@ from xcstore.store.base import Count, CountBy, EventQuery, Stores
 from xcstore.units import DAY, EpochMs
 
 __all__ = [
+    "WEEK_DAYS",
     "Flows",
     "Growth",
     "QueryTime",
@@ -32,6 +33,7 @@ RUNS: Final = 3
 PAGE: Final = 100
 TRACE: Final = 100
 GROWTH_DAYS: Final = 30
+WEEK_DAYS: Final = 7
 FLOW: Final[tuple[CountBy, ...]] = ("component_name", "machine_name", "state_before", "event_type", "state_after")
 
 Flows = tuple[Count, ...]
@@ -71,18 +73,34 @@ class Growth:
     month: int
     """Events of the 30 days before `until`."""
 
+    age_days: float | None = None
+    """From the oldest event to `until`; None: not known, taken as longer than 30."""
+
+    @property
+    def week_days(self) -> float:
+        """Of the last 7 days, those in which there was a history; at least 1."""
+        return self._of(WEEK_DAYS)
+
+    @property
+    def month_days(self) -> float:
+        """Of the last 30 days, those in which there was a history; at least 1."""
+        return self._of(GROWTH_DAYS)
+
     @property
     def per_day_week(self) -> float:
-        return self.week / 7
+        return self.week / self.week_days
 
     @property
     def per_day_month(self) -> float:
-        return self.month / GROWTH_DAYS
+        return self.month / self.month_days
 
     @property
     def next_month(self) -> int:
         """Events of the next 30 days, should it go on as in the last 7."""
         return round(self.per_day_week * GROWTH_DAYS)
+
+    def _of(self, days: int) -> float:
+        return days if self.age_days is None else min(days, max(1.0, self.age_days))
 
 
 class Watch:
@@ -150,8 +168,8 @@ def stored_delay(events: Sequence[PersistedEvent]) -> StoredDelay | None:
     )
 
 
-def growth(stores: Stores, until: EpochMs) -> Growth:
-    """Counted by the backend, by UTC days."""
+def growth(stores: Stores, until: EpochMs, since: EpochMs | None = None) -> Growth:
+    """Counted by the backend, by UTC days. `since`: the oldest event, so that a young store has its own rate."""
     today = until // DAY
     first = today - GROWTH_DAYS
     query = EventQuery(start=EpochMs(first * DAY), end=until)
@@ -159,6 +177,7 @@ def growth(stores: Stores, until: EpochMs) -> Growth:
     days = tuple((EpochMs(day * DAY), counted.get(EpochMs(day * DAY), 0)) for day in range(first, today + 1))
     week, month = (
         sum(row.count for row in stores.events.count(EventQuery(start=EpochMs(until - length * DAY), end=until)))
-        for length in (7, GROWTH_DAYS)
+        for length in (WEEK_DAYS, GROWTH_DAYS)
     )
-    return Growth(until=until, days=days, week=week, month=month)
+    age = None if since is None else (until - since) / DAY
+    return Growth(until=until, days=days, week=week, month=month, age_days=age)

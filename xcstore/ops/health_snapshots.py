@@ -88,14 +88,15 @@ class MachineAdvice:
     looked_at: int
     instances: int
     per_hour: float | None
-    """Transitions of one instance in an hour of its life; None where no time passed in any."""
+    """Transitions of one instance in an hour of its life; None where none moved, or no time passed in any."""
     median_ms: DurationMs
     """From the first to the last event of an instance."""
     median_transitions: float
     """Of an instance so far. With fewer than the interval, its end alone makes a snapshot."""
-    frequency: Literal["low", "high"]
-    is_long_running: bool
-    interval: int
+    frequency: Literal["low", "high"] | None
+    """None, as the next two, where nothing moved: nothing is known."""
+    is_long_running: bool | None
+    interval: int | None
     """Transitions from one snapshot to the next."""
 
 
@@ -129,7 +130,7 @@ def snapshot_lag(
     return SnapshotLag(live=sum(live.values()), snapshots=stores.snapshots.count(), instances=tuple(lags))
 
 
-def advise(per_hour: float | None, median_ms: float) -> tuple[Literal["low", "high"], bool, int]:
+def advise(per_hour: float, median_ms: float) -> tuple[Literal["low", "high"], bool, int]:
     """(frequency, whether long-running, interval) by the rule of the specification.
 
     "Low-frequency transitions: lower interval (10-20). High-frequency transitions: higher interval (50-100).
@@ -138,8 +139,8 @@ def advise(per_hour: float | None, median_ms: float) -> tuple[Literal["low", "hi
 
     Parameters
     ----------
-    per_hour : float, optional
-        Transitions of one instance in an hour; from `HIGH_RATE` on they are frequent. None: not known, taken as low.
+    per_hour : float
+        Transitions of one instance in an hour; from `HIGH_RATE` on they are frequent.
     median_ms : float
         How long an instance takes; from `LONG_RUNNING_MS` on it is long-running.
 
@@ -151,7 +152,7 @@ def advise(per_hour: float | None, median_ms: float) -> tuple[Literal["low", "hi
     (('high', False, 100), ('high', True, 50))
     """
     is_long = median_ms >= LONG_RUNNING_MS
-    if per_hour is not None and per_hour >= HIGH_RATE:
+    if per_hour >= HIGH_RATE:
         return "high", is_long, 50 if is_long else 100
     return "low", is_long, 10 if is_long else 20
 
@@ -173,9 +174,9 @@ def _advice(stores: Stores, component: str, machine: str, instances: int) -> Mac
     hours = sum(lives) / HOUR
     # Its creation is no transition.
     transitions = [max(0, item.event_count - 1) for item in found]
-    per_hour = sum(transitions) / hours if hours > 0 else None
+    per_hour = sum(transitions) / hours if hours > 0 and any(transitions) else None
     median_ms = statistics.median(lives) if lives else 0
-    frequency, is_long, interval = advise(per_hour, median_ms)
+    frequency, is_long, interval = (None, None, None) if per_hour is None else advise(per_hour, median_ms)
     return MachineAdvice(
         component_name=component,
         machine_name=machine,

@@ -22,6 +22,7 @@ from bson.errors import BSONError
 from xcstore.errors import CorruptEventError, NotAStoreError, QueryError
 from xcstore.jsontext import parse_json
 from xcstore.ops.contents import DamagedFileError, Document, Row, event_document, snapshot_document
+from xcstore.ops.crc64 import Crc64
 from xcstore.ops.sorting import Sorter
 from xcstore.redaction import NO_REDACTION
 from xcstore.store.base import StoredDefinition, StoredWork
@@ -293,8 +294,9 @@ def _archived(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     for _ in _documents(file):  # what the archive is of, and the indexes of each collection
         pass
     databases: set[str] = set()
-    ended: set[str] = set()
-    begun: set[str] = set()
+    ended: set[tuple[str, str]] = set()
+    sums: dict[tuple[str, str], Crc64] = {}
+    changed: list[str] = []
     while True:
         part = _documents(file)
         raw = next(part, None)
@@ -305,9 +307,12 @@ def _archived(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
         except BSONError as error:
             raise DamagedFileError(f"the header of a part cannot be read ({error})") from None
         name = str(header.get("collection"))
+        whole_name = str(header.get("db")), name
+        summed = sums.setdefault(whole_name, Crc64())
         if header.get("EOF"):
-            ended.add(name)
-        begun.add(name)
+            ended.add(whole_name)
+            if header.get("CRC", summed.value()) != summed.value():
+                changed.append(name)
         if name in _COLLECTIONS:
             databases.add(str(header.get("db")))
             if len(databases) > 1:
@@ -316,9 +321,12 @@ def _archived(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
                     "dump one of them with mongodump --db"
                 )
         for document in part:
+            summed.add(document)
             yield name, document
-    if missing := sorted(begun - ended):
-        raise DamagedFileError(f"the archive ends before the end of the collection {missing[0]}")
+    if missing := sorted(sums.keys() - ended):
+        raise DamagedFileError(f"the archive ends before the end of the collection {missing[0][1]}")
+    if changed:
+        raise DamagedFileError(f"the collection {changed[0]} is not what mongodump wrote: its CRC is another")
 
 
 def _place(collection: str, document: dict[str, Any]) -> tuple[Any, ...]:

@@ -8,20 +8,13 @@ understood because it looks like SQL: what stands where a row should be is eithe
 from __future__ import annotations
 
 import re
-from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from xcstore.ops.contents import DamagedFileError
+from xcstore.ops.pg_text import ENDING, DumpText, Token
 
 __all__ = ["DumpRow", "DumpTable", "parse_array", "read_dump"]
-
-BLOCK: Final = 1 << 20
-_ENDING: Final = "PostgreSQL database dump complete"
-_MAX_TOKEN: Final = 1 << 30
-_MARGIN: Final = 100
-"""A token that ends so near to the end of what was read may go on behind it."""
 
 
 @dataclass(slots=True)
@@ -31,6 +24,19 @@ class DumpTable:
     schema: str
     name: str
     columns: tuple[str, ...] = ()
+    parent: DumpTable | None = field(default=None, repr=False)
+    """The table that this one is a partition of, or inherits from."""
+    is_created: bool = False
+    """The dump has its CREATE TABLE, and so says whose part it is."""
+
+    @property
+    def root(self) -> DumpTable:
+        """The table whose rows these are in the end."""
+        table, seen = self, {id(self)}
+        while table.parent is not None and id(table.parent) not in seen:  # a file may say anything
+            table = table.parent
+            seen.add(id(table))
+        return table
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -73,7 +79,7 @@ def read_dump(
     DamagedFileError
         The file ends too early, or a row cannot be read; names the line.
     """
-    yield from _Dump(_Text(file, on_bytes), wanted).rows()
+    yield from _Dump(DumpText(file, on_bytes), wanted).rows()
 
 
 def parse_array(text: str) -> list[str | None] | None:
@@ -106,116 +112,14 @@ def parse_array(text: str) -> list[str | None] | None:
 
 
 _ELEMENT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^{}",\\]+)', re.DOTALL)
-_TOKEN: Final = re.compile(
-    r"""
-    (?P<space>\s+)
-  | (?P<comment>--[^\n]*(?:\n|\Z) | /\*.*?\*/)
-  | (?P<string>'(?:[^']|'')*')
-  | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
-  | (?P<quoted>"(?:[^"]|"")*")
-  | (?P<dollar>\$[A-Za-z_0-9]*\$)
-  | (?P<word>-?[0-9]+(?:\.[0-9]*)?(?:[eE][+\-]?[0-9]+)? | [^\s'"$(),;\[\]=<>\\.\-/]+)
-  | (?P<meta>\\[^\n]*(?:\n|\Z))
-  | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _ESCAPE: Final = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _CONSTRAINTS: Final = frozenset({"constraint", "primary", "unique", "check", "foreign", "exclude", "like"})
 _BEFORE_KIND: Final = frozenset({"or", "replace", "unlogged", "temporary", "temp", "global", "local", "constraint"})
 
-Token = tuple[str, str]
-
-
-class _Text:
-    """A window on the text: `text[at:]` is still to be read."""
-
-    def __init__(self, file: BinaryIO, on_bytes: Callable[[int], None]) -> None:
-        self._file = file
-        self._on_bytes = on_bytes
-        self._decoder = getincrementaldecoder("utf-8-sig")()
-        self.text = ""
-        self.at = 0
-        self.line = 1
-        self.is_ended = False
-        self.is_complete = False
-        """The line that pg_dump ends with was there."""
-
-    def token(self) -> Token | None:
-        """The next token that is no space, comment, or word to psql; None at the end."""
-        while True:
-            found = _TOKEN.match(self.text, self.at)
-            while not self.is_ended and (
-                found is None or found.end() > len(self.text) - _MARGIN or self._is_open(found)
-            ):
-                self._more()
-                found = _TOKEN.match(self.text, self.at)
-            if found is None:
-                return None
-            kind, text = str(found.lastgroup), found[0]
-            if kind == "other" and text in "'\"":
-                raise self.damage("the file ends within a text")
-            self._pass(found.end())
-            if kind == "comment":
-                self.is_complete = self.is_complete or _ENDING in text
-            elif kind == "dollar":
-                return "dollar", self._dollar(text)
-            elif kind not in ("space", "meta"):
-                return kind, text
-
-    def line_text(self) -> str | None:
-        """The rest of the line, without its end; None at the end of the file."""
-        while (end := self.text.find("\n", self.at)) < 0 and not self.is_ended:
-            self._more()
-        if end < 0:
-            return None
-        line = self.text[self.at : end]
-        self.at = end + 1
-        self.line += 1
-        return line.removesuffix("\r")
-
-    def damage(self, reason: str) -> DamagedFileError:
-        return DamagedFileError(f"line {self.line:,}: {reason}")
-
-    def _is_open(self, found: re.Match[str]) -> bool:
-        """Whether a sign was taken for itself only because what it opens does not end in the window."""
-        if found.lastgroup == "word":
-            return found[0] in ("e", "E") and self.text[found.end()] == "'"
-        return found.lastgroup == "other" and found[0] in "'\"/"
-
-    def _dollar(self, mark: str) -> str:
-        start = self.at
-        while (end := self.text.find(mark, start)) < 0:
-            if self.is_ended:
-                raise self.damage(f"the file ends within a text that {mark} ends")
-            start = max(0, len(self.text) - self.at - len(mark))
-            self._more()
-        inner = self.text[self.at : end]
-        self._pass(end + len(mark))
-        return inner
-
-    def _pass(self, end: int) -> None:
-        self.line += self.text.count("\n", self.at, end)
-        self.at = end
-
-    def _more(self) -> None:
-        """Read on. What is waiting doubles each time, so that a long text is not tried over and over."""
-        self.text = self.text[self.at :]
-        self.at = 0
-        if len(self.text) > _MAX_TOKEN:
-            raise self.damage("a value is longer than PostgreSQL can hold")
-        raw = self._file.read(max(BLOCK, len(self.text)))
-        self._on_bytes(len(raw))
-        self.is_ended = not raw
-        try:
-            self.text += self._decoder.decode(raw, final=self.is_ended)
-        except UnicodeDecodeError:
-            raise self.damage("not UTF-8; dump with pg_dump --encoding=UTF8") from None
-
 
 class _Dump:
-    def __init__(self, text: _Text, wanted: Callable[[DumpTable], bool]) -> None:
+    def __init__(self, text: DumpText, wanted: Callable[[DumpTable], bool]) -> None:
         self._text = text
         self._wanted = wanted
         self._tables: dict[tuple[str, str], DumpTable] = {}
@@ -230,12 +134,14 @@ class _Dump:
                 yield from self._insert()
             elif word == "create" and token[0] == "word":
                 yield from self._create()
+            elif word == "alter" and token[0] == "word":
+                self._attach(self._rest())
             elif word == "set" and token[0] == "word":
                 self._check_encoding(self._rest())
             elif token[1] != ";":
                 self._rest()
         if not text.is_complete:
-            raise text.damage(f"the file does not end as pg_dump ends it: '-- {_ENDING}' is missing")
+            raise text.damage(f"the file does not end as pg_dump ends it: '-- {ENDING}' is missing")
 
     def _rest(self) -> list[Token]:
         """The tokens up to the end of the statement."""
@@ -262,13 +168,40 @@ class _Dump:
             if table.name.lower() == "if":  # IF NOT EXISTS
                 self._next("within CREATE TABLE")
                 token, table = self._table()
+            table = self._known(table)
+            table.is_created = True
+            if word_of(token) == "partition":  # OF
+                self._next("within CREATE TABLE")
+                token, table.parent = self._parent()
             if token == ("other", "("):
-                table.columns = tuple(self._declared())
-            self._tables[table.schema, table.name] = table
+                declared = tuple(self._declared())
+                table.columns = () if table.parent else declared
+                token = self._next("after the columns of a table")
+            if word_of(token) == "inherits":
+                self._next("within CREATE TABLE")
+                token, table.parent = self._parent()
+            if table.parent is not None:
+                table.columns = tuple(dict.fromkeys((*table.parent.columns, *table.columns)))
             yield table
             if token[1] == ";":
                 return
         self._rest()
+
+    def _parent(self) -> tuple[Token, DumpTable]:
+        token, table = self._table()
+        return token, self._known(table)
+
+    def _known(self, table: DumpTable) -> DumpTable:
+        return self._tables.setdefault((table.schema, table.name), table)
+
+    def _attach(self, tokens: list[Token]) -> None:
+        """ALTER TABLE ONLY parent ATTACH PARTITION part, where it is that."""
+        words = [word_of(token) for token in tokens]
+        at = words.index("attach") if "attach" in words else 0
+        parent = tokens[2 if words[1:2] == ["only"] else 1 : at]
+        part = tokens[at + 2 : words.index("for", at) if "for" in words[at:] else -1]
+        if words[:1] == ["table"] and words[at + 1 : at + 2] == ["partition"] and parent and part:
+            self._known(_named(part)).parent = self._known(_named(parent))
 
     def _declared(self) -> Iterator[str]:
         """The names of columns in the brackets of CREATE TABLE."""
@@ -296,7 +229,7 @@ class _Dump:
     def _target(self) -> tuple[Token, DumpTable, tuple[str, ...]]:
         """The table of COPY and INSERT, its columns, and the token after them."""
         token, table = self._table()
-        table = self._tables.setdefault((table.schema, table.name), table)
+        table = self._known(table)
         columns = table.columns
         if token == ("other", "("):
             columns = tuple(self._declared())
@@ -402,6 +335,12 @@ class _Dump:
         if token is None:
             raise self._text.damage(f"the file ends {where}")
         return token
+
+
+def _named(tokens: list[Token]) -> DumpTable:
+    """The table that some tokens name, with its schema or without."""
+    names = [_unquoted(token) for token in tokens if token != ("other", ".")]
+    return DumpTable(".".join(names[:-1]), names[-1])
 
 
 def word_of(token: Token) -> str:

@@ -1,6 +1,7 @@
 """What a dump of PostgreSQL holds: the tables of each layout as the store over them would read them.
 
-A dump has its rows in any order, and what belongs together in several tables. Rows are sorted in temporary files, so
+A dump has its rows in any order, and what belongs together in several tables. Rows of a partition, and of a chunk of
+TimescaleDB, are those of the table that it is a part of. Rows are sorted in temporary files, so
 that memory does not grow with the dump, and decoded by the same code as those of a database.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -42,6 +44,10 @@ _KEPT: Final = frozenset({"fsm_event_causes", "fsm_instances", "fsm_event_counts
 _OUR_TRIGGER: Final = "fsm_events_added"
 _COMPARED: Final = ("snapshot_at", "last_event_id")
 _ARRAYS: Final = ("caused_by", "caused")
+_NEEDED: Final = ("id", "instance_id", "machine_name", "event_type", "persisted_at")
+"""Columns that every table of events has."""
+_PACKED: Final = "_ts_meta_count"
+"""A column of compressed chunks of TimescaleDB; the other columns of the events are packed in binary."""
 
 
 class PgDumpContents:
@@ -63,7 +69,7 @@ class PgDumpContents:
     DamagedFileError
         The dump ends too early, or a row cannot be read.
     NotAStoreError
-        It holds no events, or those of several schemas.
+        It holds no events, or those of several schemas, or some in tables of which it does not say whether they count.
     """
 
     def __init__(
@@ -78,14 +84,16 @@ class PgDumpContents:
         self.damages: Sequence[str] = ()
         self._rows: dict[str, Sorter] = {table: Sorter() for table in _TABLES}
         self._columns: dict[str, DumpTable] = {}
-        self._others: dict[str, int] = {}
+        self._others: dict[str, DumpTable] = {}
+        self._alike: Counter[str] = Counter()
+        """Rows of other tables with the columns of events."""
         self._has_trigger = False
         self._events = Sorter()
         self._count = 0
         try:
             try:
                 with open_text() as file:
-                    for found in read_dump(file, lambda table: table.name in _TABLES, on_bytes=on_bytes):
+                    for found in read_dump(file, _is_wanted, on_bytes=on_bytes):
                         self._take(found)
             except DamagedFileError as error:
                 message = f"{name} is damaged: {error}"
@@ -94,6 +102,7 @@ class PgDumpContents:
                 self.damages = (f"{message}; what comes after is not read",)
             self._layout: Final = self._detect()
             self._sort_events()
+            self._refuse_parts()
         except OSError as error:
             self.close()
             raise QueryError(f"{name} cannot be read, or there is no room to sort it: {error.strerror}") from error
@@ -147,15 +156,20 @@ class PgDumpContents:
             self._has_trigger = self._has_trigger or found == _OUR_TRIGGER
             return
         if isinstance(found, DumpTable):
-            if found.name not in _TABLES:
-                self._others.setdefault(str(found), 0)
+            if found.root.name not in _TABLES:
+                self._others[str(found)] = found
+            elif found.parent is not None:
+                return
             elif str(known := self._columns.setdefault(found.name, found)) != str(found):
                 raise NotAStoreError(
                     f"{self.name} holds {known} and {found}; dump one of them with pg_dump --schema={known.schema}"
                 )
             return
-        table, values = found.table.name, found.values
-        row = {"": f"{table}, line {found.line:,}", **values}
+        table, values = found.table.root.name, found.values
+        if table not in _TABLES:
+            self._alike[str(found.table)] += 1
+            return
+        row = {"": f"{found.table.name}, line {found.line:,}", **values}
         if table in ("fsm_events", "fsm_event_extra"):
             kind = ("fsm_event_extra", "fsm_events").index(table)
             self._rows["fsm_events"].add((_text(values.get("id" if kind else "event_id")), kind), row)
@@ -175,9 +189,8 @@ class PgDumpContents:
             found = ", ".join(sorted(self._others)[:10])
             raise NotAStoreError(f"{self.name} has no table fsm_events; tables found: {found or 'none'}")
         is_shipped = "from_state" in table.columns or "to_state" in table.columns
-        needed = ("id", "instance_id", "machine_name", "event_type", "persisted_at")
         states = ("from_state", "to_state") if is_shipped else ("state_before", "state_after")
-        missing = [name for name in (*needed, *states) if name not in table.columns]
+        missing = [name for name in (*_NEEDED, *states) if name not in table.columns]
         if missing:
             raise NotAStoreError(f"table fsm_events in {self.name} has no column {missing[0]}")
         is_ours = not is_shipped and "fsm_event_extra" in self._columns
@@ -190,6 +203,26 @@ class PgDumpContents:
             nullable=frozenset(),
             uuid_ids=is_shipped,
         )
+
+    def _refuse_parts(self) -> None:
+        """Events may be in tables that are parts of fsm_events, where the dump does not say so."""
+        named = ", ".join(f"{name} ({count:,} rows)" for name, count in sorted(self._alike.items()))
+        packed = [name for name in self._alike if _PACKED in self._others[name].columns]
+        if packed:
+            raise NotAStoreError(
+                f"{self.name} holds compressed chunks of TimescaleDB, which only that reads: {named}; decompress them "
+                "before the dump, or use backup"
+            )
+        if self._alike and not self._count:
+            raise NotAStoreError(
+                f"{self.name} holds no events in fsm_events, but rows with its columns in {named}, and does not say "
+                "that they are its parts; dump the whole database, with its schema, or use backup"
+            )
+        if self._alike and not self._columns["fsm_events"].is_created:
+            raise NotAStoreError(
+                f"{self.name} does not say whether these are parts of fsm_events, as it was made without the schema: "
+                f"{named}; dump with the schema, or use backup"
+            )
 
     def _sort_events(self) -> None:
         """Join each row with what is kept beside it, and put them all in page order."""
@@ -244,7 +277,11 @@ class PgDumpContents:
             )
         if "fsm_snapshots" not in self._columns:
             yield "the dump holds no table fsm_snapshots"
-        others = sorted(name for name in self._others if name.rpartition(".")[2] not in _KEPT)
+        others = [
+            f"{name} ({self._alike[name]:,} rows with the columns of events)" if self._alike[name] else name
+            for name, table in sorted(self._others.items())
+            if table.name not in _KEPT and table.root.name not in _TABLES
+        ]
         if others:
             more = f" and {len(others) - 10} more" if len(others) > 10 else ""
             yield f"other tables are left out: {', '.join(others[:10])}{more}"
@@ -289,6 +326,11 @@ def open_custom_dump(path: Path) -> Iterator[IO[bytes]]:
             raise DamagedFileError(f"pg_restore cannot read it: {said[-1] if said else f'status {status}'}")
         if failed is not None:
             raise failed
+
+
+def _is_wanted(table: DumpTable) -> bool:
+    """Of other tables with the columns of events the rows are counted."""
+    return table.root.name in _TABLES or set(_NEEDED) <= set(table.columns)
 
 
 def _text(value: str | None) -> str:

@@ -18,18 +18,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from xcstore.errors import ConfigError, ReadOnlyStoreError, StoreError
-from xcstore.jsontext import canonical_json
+from xcstore.errors import ConfigError, ReadOnlyStoreError
 from xcstore.model.catalog import Catalog
-from xcstore.model.history import InstanceSnapshot, PersistedEvent
-from xcstore.ops.contents import event_document, refuse_redacted, snapshot_document
+from xcstore.ops.contents import refuse_redacted
+from xcstore.ops.pruning_archive import (
+    ArchiveDiffersError,
+    archive_definitions,
+    archive_events,
+    archive_snapshots,
+    missing_in,
+)
 from xcstore.ops.retention import PAGE, Judge, Rules, Verdict, judged, left_behind
-from xcstore.store.base import InstanceQuery, InstanceSummary, Stores
-from xcstore.store.codec import snapshot_from_document
+from xcstore.store.base import EventQuery, InstanceQuery, InstanceSummary, Stores
 from xcstore.store.opening import sqlite_file
 from xcstore.units import EpochMs
 
 __all__ = [
+    "ALL_SNAPSHOTS",
     "ArchiveDiffersError",
     "Prune",
     "UndoReport",
@@ -43,14 +48,12 @@ __all__ = [
 
 BATCH: Final = 20_000
 """Events that are archived and deleted together, unless one stream has more."""
+ALL_SNAPSHOTS: Final = 1_000_000
+"""More than any store keeps of one instance: stores and archives are opened to keep all, so that none is lost."""
 NOTES: Final = "prunes"
 """Folder within that of an archive."""
 
 Progress = Callable[[int], None]
-
-
-class ArchiveDiffersError(StoreError):
-    """The archive does not hold what was to be deleted; it was not deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,8 @@ class UndoReport:
 
 
 def archive_url(url: str, named: str | None) -> str:
-    """Where the archive of a store is: a folder or a URL as named, else the folder `archive` beside a SQLite file.
+    """Where the archive of a store is: a folder or a URL as named, else a folder beside a SQLite file,
+    named as the file is.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def archive_url(url: str, named: str | None) -> str:
     Examples
     --------
     >>> archive_url("sqlite:///data/shop.db", None)
-    'archive:///data/archive'
+    'archive:///data/shop.archive'
     >>> archive_url("postgresql://db/shop", "/backups/shop")
     'archive:////backups/shop'
     """
@@ -117,7 +121,7 @@ def archive_url(url: str, named: str | None) -> str:
             "there is no place for an archive beside this store; set XCSTORE_ARCHIVE, name one with --archive DIR, "
             "or say --no-archive, and what goes is lost"
         )
-    return f"archive:///{file.parent / 'archive'}"
+    return f"archive:///{file.with_suffix('.archive')}"
 
 
 def archive_folder(url: str) -> Path | None:
@@ -147,7 +151,7 @@ def prune(
     stores : Stores
         Opened for writing, without redaction. May belong to another writer: rows are deleted, nothing else.
     archive : Stores or None
-        Opened for writing. None: what goes is lost.
+        Opened for writing, to keep `ALL_SNAPSHOTS`. None: what goes is lost.
     catalog : Catalog
     rules : Rules
     now : EpochMs
@@ -161,6 +165,8 @@ def prune(
     ------
     ReadOnlyStoreError
         Nothing can be deleted from the store, or written into the archive.
+    ConfigError
+        The archive is the store itself, or holds its newest event already, or is that of another store.
     ArchiveDiffersError
         The archive holds, or gave back, something else. What was deleted before is archived.
     StoreError
@@ -179,7 +185,9 @@ def prune(
     )
     if archive is not None:
         refuse_redacted(archive)
-        _archive_definitions(stores, archive)
+        _refuse_itself(stores, archive)
+        _refuse_that_of_another(stores, archive, archive_folder)
+        archive_definitions(stores, archive)
 
     def note() -> None:
         _note(run, stores, archive, archive_folder)
@@ -206,7 +214,44 @@ def prune(
     return run
 
 
-def undo(stores: Stores, archive: Stores, *, on_progress: Progress = lambda events: None) -> UndoReport:
+def _refuse_itself(stores: Stores, archive: Stores) -> None:
+    """What is archived in the store itself would be deleted with it. A store can have many URLs: ask what it holds.
+
+    The newest event is one that never goes, so no earlier run has archived it. An archive of Parquet files cannot be
+    the store: nothing can be deleted from one.
+    """
+    if "delete" not in archive.events.declares:
+        return
+    newest = stores.events.find(EventQuery(), limit=1, newest_first=True).items
+    if archive.identity == stores.identity or archive.events.get_events([event.id for event in newest]):
+        raise ConfigError(
+            f"the archive {archive.identity} is the store itself, or a copy of it; name another place. "
+            "Nothing was removed"
+        )
+
+
+def _refuse_that_of_another(stores: Stores, archive: Stores, archive_folder: Path | None) -> None:
+    """The events of two stores in one archive cannot be told apart again.
+
+    The notes tell whose it is. A store that was moved, or is named in another way, has the same notes itself.
+    """
+    own = {run.id for run in notes_of(stores)}
+    for run in notes_of(archive, archive_folder):
+        # An archive that was itself pruned has notes of that too.
+        if run.id not in own and run.store not in (stores.identity, archive.identity):
+            raise ConfigError(
+                f"the archive {archive.identity} holds what was removed from {run.store}, not from "
+                f"{stores.identity}; name another place. Nothing was changed"
+            )
+
+
+def undo(
+    stores: Stores,
+    archive: Stores,
+    *,
+    archive_folder: Path | None = None,
+    on_progress: Progress = lambda events: None,
+) -> UndoReport:
     """Put everything that an archive holds back into a store of ours; what is there already stays as it is.
 
     What is put back counts as inserted now: in pages, it comes after other events of the same millisecond.
@@ -215,16 +260,19 @@ def undo(stores: Stores, archive: Stores, *, on_progress: Progress = lambda even
     ------
     ReadOnlyStoreError
         The store is not ours, or was opened for reading.
+    ConfigError
+        The archive is that of another store.
     ArchiveDiffersError
         The store holds another event of the same id. What was put back before stays.
     """
     if stores.events.read_only:
         raise ReadOnlyStoreError(f"{stores.identity} cannot be appended to; restore the archive into a store of ours")
     refuse_redacted(archive)
+    _refuse_that_of_another(stores, archive, archive_folder)
     put = there = snapshots = 0
     everything = archive.events.get_all_events()
     while some := list(islice(everything, BATCH)):
-        missing = _missing(stores, some)
+        missing = missing_in(stores, some)
         stores.events.append_many(missing)
         put += len(missing)
         there += len(some) - len(missing)
@@ -298,8 +346,8 @@ def _prune_batch(stores: Stores, archive: Stores | None, batch: Sequence[Verdict
         for verdict in batch
     }
     if archive is not None:
-        _archive_events(archive, [event for events in going.values() for event in events])
-        _archive_snapshots(stores, archive, whole)
+        archive_events(archive, [event for events in going.values() for event in events])
+        archive_snapshots(stores, archive, whole)
     now = _summaries(stores, going)
     still = [verdict for verdict in batch if now.get(verdict.summary.instance_id) == verdict.summary]
     deleted = stores.events.delete_events(event.id for verdict in still for event in going[verdict.summary.instance_id])
@@ -315,7 +363,7 @@ def _prune_batch(stores: Stores, archive: Stores | None, batch: Sequence[Verdict
 
 def _prune_snapshots(stores: Stores, archive: Stores | None, instance_ids: Sequence[str]) -> int:
     if archive is not None:
-        _archive_snapshots(stores, archive, instance_ids)
+        archive_snapshots(stores, archive, instance_ids)
     return _delete_snapshots(stores, instance_ids)
 
 
@@ -335,65 +383,6 @@ def _summaries(stores: Stores, instance_ids: Iterable[str]) -> dict[str, Instanc
     query = InstanceQuery(instance_ids=tuple(instance_ids))
     found = stores.events.instances(query, limit=len(query.instance_ids)).items
     return {summary.instance_id: summary for summary in found}
-
-
-# --- The archive ---------------------------------------------------------------------------------------------------
-
-
-def _archive_events(archive: Stores, events: Sequence[PersistedEvent]) -> None:
-    """Have them all in the archive, and read them back."""
-    archive.events.append_many(_missing(archive, events))
-    if left := _missing(archive, events):
-        raise ArchiveDiffersError(
-            f"{archive.identity} was given {len(events):,} events and lacks {len(left):,} of them; nothing was deleted"
-        )
-
-
-def _missing(archive: Stores, events: Sequence[PersistedEvent]) -> list[PersistedEvent]:
-    """Those that are not there; the others are there as they are here, else that is an error."""
-    found = archive.events.get_events(event.id for event in events)
-    for event in events:
-        other = found.get(event.id)
-        if other is not None and _digest(event) != _digest(other):
-            raise ArchiveDiffersError(
-                f"{archive.identity} holds another event with the id {event.id!r}; nothing of this batch was changed"
-            )
-    return [event for event in events if event.id not in found]
-
-
-def _digest(event: PersistedEvent) -> tuple[str, str | None]:
-    return canonical_json(event_document(event)), event.definition_hash
-
-
-def _archive_snapshots(stores: Stores, archive: Stores, instance_ids: Sequence[str]) -> None:
-    latest = stores.snapshots.get_snapshots(instance_ids)
-    different = _unlike(archive, latest.values())
-    kept = [one for instance_id in different for one in stores.snapshots.list_snapshots(instance_id)]
-    # As documents, so that a status that is not recorded is not recorded there either.
-    archive.snapshots.save_snapshots(snapshot_from_document(snapshot_document(one)) for one in kept)
-    if left := _unlike(archive, latest.values()):
-        raise ArchiveDiffersError(
-            f"{archive.identity} gives another snapshot of instance {left[0]!r} than it was given; "
-            "nothing of this batch was deleted"
-        )
-
-
-def _unlike(archive: Stores, snapshots: Iterable[InstanceSnapshot]) -> list[str]:
-    """Instances whose latest snapshot in the archive is not this one."""
-    given = {snapshot.instance.id: canonical_json(snapshot_document(snapshot)) for snapshot in snapshots}
-    found = archive.snapshots.get_snapshots(given)
-    return [
-        instance_id
-        for instance_id, text in given.items()
-        if instance_id not in found or canonical_json(snapshot_document(found[instance_id])) != text
-    ]
-
-
-def _archive_definitions(stores: Stores, archive: Stores) -> None:
-    there = {definition.hash for definition in archive.definitions.get_all_definitions()}
-    for definition in stores.definitions.get_all_definitions():
-        if definition.hash not in there:
-            archive.definitions.save_definition(definition)
 
 
 # --- Notes ---------------------------------------------------------------------------------------------------------

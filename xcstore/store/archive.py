@@ -22,7 +22,6 @@ from xcstore.errors import (
     NotFoundError,
     ReadOnlyStoreError,
     StoreTimeoutError,
-    UnknownEventError,
 )
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
@@ -34,11 +33,13 @@ from xcstore.store.archive_search import needs_search, search
 from xcstore.store.archive_snapshots import ArchiveDefinitionStore, ArchiveSnapshotStore
 from xcstore.store.archive_writing import Commit, stage_events, write_staged_events
 from xcstore.store.base import (
+    FEATURES,
     Count,
     CountBy,
     Cursor,
     Direction,
     EventQuery,
+    Feature,
     InstanceQuery,
     InstanceSummary,
     Layout,
@@ -52,6 +53,7 @@ from xcstore.store.base import (
 )
 from xcstore.store.codec import NO_REDACTION, Redaction, check_writable
 from xcstore.store.cursors import decode_cursor, encode_cursor
+from xcstore.store.reading import only_event, stream_after
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ class ArchiveEventStore:
     """
 
     layout: Layout = "documents"
+    declares: frozenset[Feature] = FEATURES - {"outbox", "delete"}
     keeps_outbox = False
 
     def __init__(
@@ -224,19 +227,10 @@ class ArchiveEventStore:
         return {instance_id: order_stream(stream) for instance_id, stream in streams.items() if stream}
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
-        stream = self.get_events_for_instance(instance_id)
-        for position, event in enumerate(stream):
-            if event.id == last_event_id:
-                return stream[position + 1 :]
-        raise UnknownEventError(
-            f"event {last_event_id!r} is not among the {len(stream)} events of instance {instance_id!r}"
-        )
+        return stream_after(self.get_events_for_instance(instance_id), instance_id, last_event_id)
 
     def get_event(self, event_id: str) -> PersistedEvent:
-        found = self.get_events([event_id]).get(event_id)
-        if found is None:
-            raise NotFoundError(f"no event {event_id!r} in {self.identity}")
-        return found
+        return only_event(self.get_events([event_id]), event_id, self.identity)
 
     def get_events(self, event_ids: Iterable[str]) -> Mapping[str, PersistedEvent]:
         wanted = list(dict.fromkeys(event_ids))

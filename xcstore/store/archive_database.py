@@ -37,6 +37,10 @@ _MEMORY: Final = 1024**3
 _INT64: Final = 2**63
 
 
+_CTRL_C: Final = "Query interrupted"
+"""What DuckDB makes of an interrupt from the keyboard."""
+
+
 class Question:
     """Statements about one moment of the archive, on a connection of their own.
 
@@ -238,6 +242,10 @@ class ArchiveDatabase:
             ) from error
         except duckdb.Error as error:
             raise StoreError(f"{self.identity} failed: {error}") from error
+        except RuntimeError as error:
+            if str(error) == _CTRL_C:
+                raise KeyboardInterrupt from error
+            raise
 
 
 def quoted(text: str) -> str:

@@ -129,6 +129,15 @@ class ArchiveFolder:
             with suppress(OSError):
                 os.unlink(self.root / path)
 
+    def discard_unlisted(self, paths: set[str]) -> None:
+        """Remove those of the files that do not count, by what is on disk now.
+
+        An interrupt may come just after a manifest was published: then they count, and others are gone for them. Where
+        that cannot be told they are left to the next writer.
+        """
+        with suppress(StoreError):
+            self.discard(paths - {part.path for part in self.latest().every_part()})
+
     def damage(self, parts: list[Part]) -> list[str]:
         """What is wrong with these files, a sentence each: missing, of another size, or of other contents."""
         found = []

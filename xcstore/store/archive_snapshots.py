@@ -30,6 +30,7 @@ from xcstore.store.codec import (
     snapshot_to_documented_row,
 )
 from xcstore.store.cursors import decode_cursor, encode_cursor
+from xcstore.store.reading import all_pages
 
 __all__ = ["ArchiveDefinitionStore", "ArchiveSnapshotStore"]
 
@@ -151,13 +152,7 @@ class ArchiveSnapshotStore:
         return {instance_id: found[instance_id] for instance_id in wanted if instance_id in found}
 
     def get_all_snapshots(self) -> Iterator[InstanceSnapshot]:
-        after: Cursor | None = None
-        while True:
-            page = self.find(after=after, limit=_BATCH)
-            yield from page.items
-            after = page.next
-            if after is None:
-                return
+        yield from all_pages(lambda after: self.find(after=after, limit=_BATCH))
 
     def list_snapshots(self, instance_id: str) -> Sequence[InstanceSnapshot]:
         def work(question: Question) -> list[InstanceSnapshot]:

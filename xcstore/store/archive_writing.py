@@ -51,7 +51,7 @@ _STAGED_SCHEMA: Final = pa.schema(
 
 
 class Commit:
-    """Parts on their way into the archive. Leaving the block by an error removes them.
+    """Parts on their way into the archive. Leaving the block by an error removes those that do not count.
 
     Within the block of `ArchiveDatabase.writing`.
     """
@@ -69,7 +69,7 @@ class Commit:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self.database.folder.discard(self._written)
+            self.database.folder.discard_unlisted(self._written)
 
     def add(
         self,

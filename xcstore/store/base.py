@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Literal, NewType, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NewType, Protocol, TypeVar, get_args
 
 from xcstore.units import DurationMs, EpochMs
 
@@ -24,6 +24,8 @@ __all__ = [
     "Direction",
     "EventQuery",
     "EventStore",
+    "FEATURES",
+    "Feature",
     "InstanceQuery",
     "InstanceSummary",
     "Layout",
@@ -46,7 +48,21 @@ Cursor = NewType("Cursor", str)
 
 Direction = Literal["effects", "causes", "both"]
 Layout = Literal["ours", "documented", "shipped", "documents"]
-"""`ours`: documented tables with ours beside them. `documents`: camelCase documents (memory, MongoDB)."""
+"""`ours`: the documented tables or collections with ours beside them. `documented`, `shipped`: the tables of others.
+`documents`: camelCase documents, in memory or as others or other backends keep them."""
+Feature = Literal[
+    "append",
+    "append_many_whole",
+    "expected_last_id",
+    "outbox",
+    "delete",
+    "snapshots",
+    "definitions",
+    "any_time",
+    "large_values",
+]
+FEATURES: Final[frozenset[Feature]] = frozenset(get_args(Feature))
+"""All that a backend can promise; most promise all of it."""
 CountBy = Literal["component_name", "machine_name", "event_type", "state_before", "state_after"]
 
 
@@ -244,6 +260,15 @@ class EventStore(Protocol):
     def read_only(self) -> bool: ...
 
     @property
+    def declares(self) -> frozenset[Feature]:
+        """What of this contract the backend keeps where the store is one of ours; the rest it refuses.
+
+        `append_many_whole`: a batch goes in whole or not at all; `expected_last_id`: checked and appended in one step;
+        `any_time`: every time of 64 bits; `large_values`: all that `store.codec.LIMITS` allows.
+        """
+        ...
+
+    @property
     def keeps_outbox(self) -> bool:
         """Whether this store has an outbox: those of ours do, those of other writers do not."""
         ...
@@ -352,7 +377,8 @@ class EventStore(Protocol):
         """Events as an Arrow table in page order: the fast road of `frames`, which documents the columns.
 
         Times are int64 epoch ms; `payload`, `context`, `public_member_snapshot` are JSON text; `caused_by` and
-        `caused` are lists of text. `text` and payload conditions are answered as in `find`.
+        `caused` are lists of text. `text` and payload conditions are answered as in `find`. Numbers may be written as
+        the backend writes them (JSONB: 1e2 as 100).
         """
         ...
 

@@ -11,7 +11,7 @@ from xcstore.errors import ConcurrencyError, DuplicateEventError, ReadOnlyStoreE
 from xcstore.model.history import PersistedEvent
 from xcstore.redaction import Redaction
 from xcstore.store import filtering
-from xcstore.store.base import Count, CountBy, EventQuery, OutboxChange, StoreStatus
+from xcstore.store.base import Count, CountBy, EventQuery, Feature, OutboxChange, StoreStatus
 from xcstore.store.codec import check_writable
 from xcstore.store.influx_lines import (
     EVENTS,
@@ -69,7 +69,7 @@ class InfluxEventStore(ScanningEventStore):
     Before an append it is looked whether the id is there; nothing keeps two writers from looking at once.
     """
 
-    declares: ClassVar[frozenset[str]] = frozenset({"append", "snapshots", "large_values"})
+    declares: ClassVar[frozenset[Feature]] = frozenset({"append", "snapshots", "large_values"})
 
     def __init__(self, server: InfluxServer, *, redact: Redaction, search_seconds: float) -> None:
         super().__init__(

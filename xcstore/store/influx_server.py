@@ -26,6 +26,7 @@ from xcstore.errors import (
 )
 from xcstore.store.base import PoolUse
 from xcstore.store.cancelling import RunningQueries
+from xcstore.store.unreachable import why_unreachable
 
 __all__ = ["InfluxServer", "Series", "Statement"]
 
@@ -291,7 +292,7 @@ class InfluxServer:
     def _failure(self, error: Exception, request: _Request, limit: float) -> StoreError:
         if request.withdrawn or (isinstance(error, ReadTimeoutError) and not isinstance(error, ConnectTimeoutError)):
             return StoreTimeoutError(f"{self.identity} took longer than {limit:g} s, or was withdrawn")
-        return StoreUnavailableError(f"{self.identity} cannot be reached: {type(error).__name__}; is it running?")
+        return StoreUnavailableError(f"{self.identity} cannot be reached: {why_unreachable(error)}")
 
     def _refusal(self, status: int, body: bytes) -> StoreError:
         try:

@@ -13,7 +13,7 @@ from xcstore.errors import CorruptEventError, QueryError
 from xcstore.model.history import Instance, InstanceSnapshot
 from xcstore.redaction import Redaction
 from xcstore.store import filtering
-from xcstore.store.base import Cursor, Page
+from xcstore.store.base import Cursor, Feature, Page
 from xcstore.store.codec import check_writable_snapshot, snapshot_from_document
 from xcstore.store.cursors import decode_cursor, encode_cursor
 from xcstore.store.influx_events import InfluxEventStore
@@ -42,7 +42,7 @@ class InfluxSnapshotStore:
         How many of an instance are kept.
     """
 
-    declares: ClassVar[frozenset[str]] = InfluxEventStore.declares
+    declares: ClassVar[frozenset[Feature]] = InfluxEventStore.declares
 
     def __init__(self, server: InfluxServer, *, redact: Redaction, retention: int) -> None:
         if retention < 1:

@@ -18,6 +18,7 @@ from xcstore.store.base import (
     Direction,
     EventQuery,
     EventStore,
+    Feature,
     InstanceQuery,
     InstanceSummary,
     Layout,
@@ -102,6 +103,10 @@ class MeasuredEventStore(_Measured):
     @property
     def read_only(self) -> bool:
         return self._inner.read_only
+
+    @property
+    def declares(self) -> frozenset[Feature]:
+        return self._inner.declares
 
     @property
     def keeps_outbox(self) -> bool:

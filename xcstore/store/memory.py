@@ -21,11 +21,12 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from xcstore.errors import ConcurrencyError, DuplicateEventError, NotFoundError, QueryError, UnknownEventError
+from xcstore.errors import ConcurrencyError, DuplicateEventError, NotFoundError, QueryError
 from xcstore.model.history import InstanceSnapshot, PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store import filtering
 from xcstore.store.base import (
+    FEATURES,
     Count,
     CountBy,
     Cursor,
@@ -77,6 +78,7 @@ from xcstore.store.memory_rows import (
     view_of,
     viewing,
 )
+from xcstore.store.reading import all_pages, stream_after
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ class InMemoryEventStore:
 
     layout: Layout = "documents"
     read_only = False
+    declares = FEATURES
     keeps_outbox = True
 
     def __init__(
@@ -301,13 +304,7 @@ class InMemoryEventStore:
         return self._in_order(self._instance(instance_id))
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
-        stream = self.get_events_for_instance(instance_id)
-        for position, event in enumerate(stream):
-            if event.id == last_event_id:
-                return stream[position + 1 :]
-        raise UnknownEventError(
-            f"event {last_event_id!r} is not among the {len(stream)} events of instance {instance_id!r}"
-        )
+        return stream_after(self.get_events_for_instance(instance_id), instance_id, last_event_id)
 
     def get_streams(
         self, instance_ids: Iterable[str], *, event_types: Sequence[str] = (), start: EpochMs | None = None
@@ -672,13 +669,7 @@ class InMemorySnapshotStore:
         return {instance_id: snapshot for instance_id, snapshot in found if snapshot is not None}
 
     def get_all_snapshots(self) -> Iterator[InstanceSnapshot]:
-        after: Cursor | None = None
-        while True:
-            page = self.find(after=after, limit=_BATCH)
-            yield from page.items
-            after = page.next
-            if after is None:
-                return
+        yield from all_pages(lambda after: self.find(after=after, limit=_BATCH))
 
     def list_snapshots(self, instance_id: str) -> Sequence[InstanceSnapshot]:
         with self._lock:

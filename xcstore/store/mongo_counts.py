@@ -26,7 +26,7 @@ _FIELDS: Final[dict[str, str]] = {
 
 def count_events(events: MongoEvents, query: EventQuery, by: Sequence[CountBy], bucket_ms: DurationMs | None) -> Counts:
     """Counts by (values, bucket); text and payload conditions are not looked at."""
-    ours = events.layout.is_ours
+    plain = events.layout.is_plain
     conditions = [*events.conditions(query), *events.ordinary, events.usable]
     keys: dict[str, Any] = {}
     for name in by:
@@ -34,7 +34,7 @@ def count_events(events: MongoEvents, query: EventQuery, by: Sequence[CountBy], 
         # What is missing, or no text, is read as ''.
         keys[name] = {"$cond": [{"$eq": [{"$type": field}, "string"]}, field, ""]}
     if bucket_ms is not None:
-        at: Any = "$persistedAt" if ours else {"$toLong": {"$floor": "$persistedAt"}}
+        at: Any = "$persistedAt" if plain else {"$toLong": {"$floor": "$persistedAt"}}
         # Rounded down before 1970 too, where the remainder is negative.
         length = int(bucket_ms)
         keys["bucket"] = {"$subtract": [at, {"$mod": [{"$add": [{"$mod": [at, length]}, length]}, length]}]}
@@ -47,7 +47,7 @@ def count_events(events: MongoEvents, query: EventQuery, by: Sequence[CountBy], 
         key = row["_id"] or {}
         bucket = None if bucket_ms is None else EpochMs(int(key["bucket"]))
         counts[tuple(key[name] for name in by), bucket] += int(row["count"])
-    if not ours:
+    if not plain:
         counts.update(tally(events.odd(query), by, bucket_ms))
     return counts
 

@@ -47,6 +47,7 @@ _NAMED: Final = ("authsource", "replicaset", "tls", "ssl", "directconnection", "
 """Options that change what a URL reaches; the others only change how."""
 _NO_SUCH_USER: Final = (18, 8000)
 _NOT_ALLOWED: Final = (13,)
+_TAKEN: Final = 11000
 _TIMED_OUT: Final = (50, 262)
 _NO_PLAN: Final = (224,)
 """Of the engine that is embedded: where it has tried several plans for long, it looks for a part that it was built
@@ -223,19 +224,25 @@ class MongoReader:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of the driver in our words; `DuplicateKeyError` and `BulkWriteError` are left to who knows more."""
+        """Errors of the driver in our words; that an id or place is taken is left to who knows more."""
         if self._is_closed:
             raise StoreUnavailableError(f"{self.identity} was closed")
         try:
             yield
-        except (mongo.DuplicateKeyError, mongo.BulkWriteError):
+        except mongo.DuplicateKeyError:
             raise
+        except mongo.BulkWriteError as error:
+            if all(refused.get("code") == _TAKEN for refused in error.details.get("writeErrors") or [{}]):
+                raise
+            raise self.translation(error) from error
         except (mongo.PyMongoError, BSONError) as error:
             raise self.translation(error) from error
 
     def translation(self, error: Exception) -> StoreError:
         """The error in our words, without the password."""
         name, text = self.identity, str(error).partition(", full error:")[0].partition(" Timeout:")[0]
+        if isinstance(error, mongo.BulkWriteError) and (refused := error.details.get("writeErrors")):
+            text = str(refused[0].get("errmsg", text))
         text = (
             text.partition(" (configured timeouts:")[0].strip().splitlines()[0] if text.strip() else "no reason given"
         )

@@ -10,6 +10,7 @@ unsettled  where the head says that the last event is to be worked out from the 
 open       in a document whose append is not finished yet: what is still to do beside it (`mongo_writing`)
 batch      number of the `append_many` that wrote it
 text       the exact JSON text, where BSON cannot hold the same: whole numbers beyond 64 bits, a key `_id` …
+           Also where the document's time, instance or causes are of an odd kind: then it has what they are read as.
 extra      the text is so long that it is kept in so many documents of `fsm_event_extra`
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import bson
@@ -45,8 +47,8 @@ _NO_FORM: Final = (BSONError, OverflowError, ValueError, TypeError)
 """What the driver says to values that JSON holds and BSON does not."""
 
 Chunks = tuple[bytes, ...]
-ReadChunks = Callable[[int, int], bytes]
-"""From (seq, how many) to the text in `fsm_event_extra`."""
+ReadChunks = Callable[[int, int], bytes | None]
+"""From (seq, how many) to the text in `fsm_event_extra`; None where it is not there."""
 
 
 class _WholeNumbers(TypeDecoder):
@@ -82,7 +84,7 @@ def pack_event(event: PersistedEvent, beside: Mapping[str, Any]) -> Packed:
         It has so many causes that no document can hold their ids.
     """
     document = event_to_document(event)
-    if "_id" not in document and OURS not in document and document.get("id") == event.id:
+    if "_id" not in document and OURS not in document and document.get("id") == event.id and not _odd(document, event):
         raw = _encoded({"_id": event.id, **document, OURS: beside})
         if raw is not None:
             return Packed(RawBSONDocument(raw), ())
@@ -116,15 +118,31 @@ def _is_held(document: Mapping[str, Any]) -> bool:
     return True
 
 
+def _odd(document: Mapping[str, object], event: PersistedEvent) -> dict[str, object]:
+    """Of what indexes find an event by, that which was read as something else, such as a time that is text."""
+    read: dict[str, object] = {"instanceId": event.instance_id, "persistedAt": event.persisted_at}
+    if document.get("causedBy") is not None:
+        read["causedBy"] = list(event.caused_by)
+    return {key: value for key, value in read.items() if repr(document.get(key)) != repr(value)}
+
+
 def _packed_beside_text(document: dict[str, object], event: PersistedEvent, beside: Mapping[str, Any]) -> Packed:
     # In this order, as who reads the documents alone misses a payload more than a context.
-    return _beside_text({"_id": event.id, "id": event.id}, document, beside)
+    return _beside_text({"_id": event.id, "id": event.id}, document, beside, _odd(document, event))
 
 
-def _beside_text(first: Mapping[str, Any], document: Mapping[str, object], beside: Mapping[str, Any]) -> Packed:
-    """The nearest that BSON holds, with the exact text in it or, where that is too long, beside it."""
+def _beside_text(
+    first: Mapping[str, Any],
+    document: Mapping[str, object],
+    beside: Mapping[str, Any],
+    read_as: Mapping[str, object] = MappingProxyType({}),
+) -> Packed:
+    """The nearest that BSON holds, with the exact text in it or, where that is too long, beside it.
+
+    `read_as`: what is put in place of odd values, for indexes to find.
+    """
     text = json_text(document).encode()
-    near = {**first, **{key: value for key, value in document.items() if key not in ("_id", OURS)}}
+    near = {**first, **{key: value for key, value in document.items() if key not in ("_id", OURS)}, **read_as}
     if not _is_held(near):
         near = {key: _nearest(value) for key, value in near.items()}
     for given_up in ((), ("context",), ("publicMemberSnapshot",), ("event", "payload"), ("instance", "context")):
@@ -190,9 +208,12 @@ def unpack_event(document: dict[str, Any], redact: Redaction, *, ours: bool, rea
     """
     beside = document.pop(OURS, None) if ours else None
     seq: int | None = None
+    lost: tuple[str, ...] = ()
     if isinstance(beside, dict):
         seq = beside.get("seq")
         exact = _exact(beside, read_chunks)
+        if exact is None and "extra" in beside:
+            lost = ("the text beside the event, with all of it, is missing; shown is what the document holds",)
         if exact is not None:
             document = exact
         elif document.get("id") == document.get("_id"):
@@ -203,8 +224,8 @@ def unpack_event(document: dict[str, Any], redact: Redaction, *, ours: bool, rea
         document["_id"] = str(document["_id"])
     document, odd = plain_document(document)
     event = event_from_document(document, redact=redact)
-    if odd:
-        object.__setattr__(event, "faults", (*event.faults, *odd))
+    if odd or lost:
+        object.__setattr__(event, "faults", (*event.faults, *odd, *lost))
     if seq is not None:
         object.__setattr__(event, "seq", seq)
     return event

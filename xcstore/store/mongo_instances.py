@@ -18,7 +18,7 @@ from xcstore.redaction import NO_REDACTION
 from xcstore.store.base import EventQuery, InstanceQuery, InstanceSummary, StateCount
 from xcstore.store.mongo_documents import OURS
 from xcstore.store.mongo_heads import STREAM_FIELDS, summary_of_head, summary_of_stream
-from xcstore.store.mongo_layout import EVENTS
+from xcstore.store.mongo_layout import EVENTS, META, SEQ
 from xcstore.store.mongo_pages import Key, MongoEvents, all_of, key_of
 from xcstore.store.values import is_encodable
 from xcstore.units import EpochMs
@@ -48,8 +48,7 @@ def find_instances(
 ) -> list[StandingSummary]:
     """The next `limit` instances (fewer: there are no more)."""
     if events.layout.is_ours:
-        worked_out = _doubtful(events, query)
-        told = _from_heads(events, query, worked_out, after, limit, newest_first=newest_first)
+        told, worked_out = _told_by_heads(events, query, after, limit, newest_first=newest_first)
     else:
         told, worked_out = _from_events(events, query)
     standing = {summary.instance_id: (key, summary) for key, summary in told}
@@ -69,6 +68,9 @@ def count_states(events: MongoEvents, query: InstanceQuery, holds: Holds) -> lis
         rows, worked_out = _counted_heads(events, query)
         for row in rows:
             key = row["_id"]
+            worked_out.update(row["unsettled"])
+            if not row["count"]:
+                continue
             known = tally[key["component"], key["machine"], key["state"]]
             known[:] = [known[0] + row["count"], min(known[1], row["oldest"]), max(known[2], row["newest"])]
         summaries: list[StandingSummary] = []
@@ -98,9 +100,49 @@ def count_states(events: MongoEvents, query: InstanceQuery, holds: Holds) -> lis
 def _doubtful(events: MongoEvents, query: InstanceQuery) -> set[str]:
     """Instances whose head does not tell."""
     marked = [{"xcstore.open": {"$exists": True}}, {"xcstore.unsettled": {"$exists": True}}, {"xcstore.seq": None}]
-    documents = events.database.find(EVENTS, {"$or": marked}, fields={"instanceId": 1, "xcstore.batch": 1})
+    return _instances_of(events, query, {"$or": marked})
+
+
+def _instances_of(events: MongoEvents, query: InstanceQuery, condition: Mapping[str, Any]) -> set[str]:
+    documents = events.database.find(EVENTS, condition, fields={"instanceId": 1, "xcstore.batch": 1})
     found = {str(one["instanceId"]) for one in events.visible.among(documents) if one.get("instanceId")}
     return found.intersection(query.instance_ids) if query.instance_ids else found
+
+
+def _told_by_heads(
+    events: MongoEvents, query: InstanceQuery, after: Key | None, limit: int, *, newest_first: bool
+) -> tuple[list[StandingSummary], set[str]]:
+    """Summaries of heads, and the instances whose head does not tell, or was replaced while heads were read."""
+    doubtful = _doubtful(events, query)
+    for _ in range(_ATTEMPTS):
+        last = _last_number(events)
+        hidden = events.visible.uncounted()
+        told = _from_heads(events, query, doubtful, after, limit, newest_first=newest_first)
+        changed = _changed_since(events, query, last, hidden) - doubtful
+        if not changed:
+            break
+        # Where one of these was told, there may be others in its place.
+        doubtful |= changed
+        if changed.isdisjoint(summary.instance_id for _, summary in told):
+            break
+    else:  # appended to without end: what was told was so while it was read
+        doubtful -= {summary.instance_id for _, summary in told}
+    return told, doubtful
+
+
+def _last_number(events: MongoEvents) -> int:
+    document = events.database.find_one(META, {"_id": SEQ})
+    return 0 if document is None else int(document["value"])
+
+
+def _changed_since(events: MongoEvents, query: InstanceQuery, last: int, hidden: Iterable[int]) -> set[str]:
+    """Instances with events that came to count since then: the last number that was taken, the batches that did not."""
+    appended: dict[str, Any] = {"xcstore.seq": {"$gt": last}}
+    committed = set(hidden).difference(events.visible.uncounted())
+    if not committed:
+        return _instances_of(events, query, appended)
+    of_batch = {"xcstore.seq": {"$gt": min(committed)}, "xcstore.batch": {"$in": sorted(committed)}}
+    return _instances_of(events, query, {"$or": [appended, of_batch]})
 
 
 def _from_heads(
@@ -143,20 +185,29 @@ def _head_ranges(after: Key | None, newest_first: bool) -> Iterator[dict[str, An
 
 def _head_conditions(query: InstanceQuery, doubtful: set[str]) -> Iterator[dict[str, Any]]:
     yield {"xcstore.head.settled": True}
+    yield from _where(query, doubtful)
+    yield from _what(query)
+
+
+def _where(query: InstanceQuery, doubtful: set[str]) -> Iterator[dict[str, Any]]:
+    """What is asked of the fields that a head tells also where it is not settled."""
     if query.instance_ids:
         wanted = {value for value in query.instance_ids if is_encodable(value)} - doubtful
         yield {"xcstore.head.instance": {"$in": sorted(wanted)}}
     elif doubtful:
         yield {"xcstore.head.instance": {"$nin": sorted(doubtful)}}
-    for name, values in (("component", query.components), ("machine", query.machines), ("state", query.states)):
-        if values:
-            yield {f"xcstore.head.{name}": {"$in": [value for value in values if is_encodable(value)]}}
     if query.id_prefix:
         yield {"xcstore.head.instance": _starting_with(query.id_prefix)}
     if query.updated_from is not None:
         yield _bound("$gte", query.updated_from)
     if query.updated_to is not None:
         yield _bound("$lte", query.updated_to)
+
+
+def _what(query: InstanceQuery) -> Iterator[dict[str, Any]]:
+    for name, values in (("component", query.components), ("machine", query.machines), ("state", query.states)):
+        if values:
+            yield {f"xcstore.head.{name}": {"$in": [value for value in values if is_encodable(value)]}}
 
 
 def _bound(way: str, moment: int) -> dict[str, Any]:
@@ -169,27 +220,49 @@ def _starting_with(prefix: str) -> dict[str, Any]:
 
 
 def _counted_heads(events: MongoEvents, query: InstanceQuery) -> tuple[list[dict[str, Any]], set[str]]:
-    """Tallies of what heads tell, and the instances whose head does not."""
+    """Tallies of what heads tell, and the instances whose head does not.
+
+    While heads are read, others append: the new head is put in before the one before it goes, and stands behind it in
+    the index. So each instance is met once at least, and the later of two counts.
+    """
     doubtful = _doubtful(events, query)
+    told = all_of(_what(query))
     for _ in range(_ATTEMPTS):
-        rows = events.aggregate(
-            [
-                {"$match": all_of([{"xcstore.head.updated": {"$gte": _FIRST}}, *_head_conditions(query, doubtful)])},
-                {
-                    "$group": {
-                        "_id": {name: f"$xcstore.head.{name}" for name in ("component", "machine", "state")},
-                        "count": {"$sum": 1},
-                        "oldest": {"$min": "$xcstore.head.updated"},
-                        "newest": {"$max": "$xcstore.head.updated"},
-                    }
-                },
-            ]
-        )
-        known, doubtful = doubtful, _doubtful(events, query)
-        if doubtful <= known:
-            return rows, known
-        doubtful |= known  # appended to meanwhile: two heads of one instance may have been counted
-    return rows, known
+        asked = [{"xcstore.head.updated": {"$gte": _FIRST}}, *_where(query, doubtful)]
+        if told:
+            asked.append({"$or": [{"xcstore.head.settled": False}, told]})
+        hidden = set(events.visible.uncounted())
+        rows = events.aggregate([{"$match": all_of(asked)}, *_TALLY])
+        # A batch that came to count meanwhile was left out, while the heads before its own went.
+        if hidden <= set(events.visible.uncounted()):
+            break
+    return rows, doubtful
+
+
+_NAMES: Final = ("component", "machine", "state")
+_TALLY: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "$group": {
+            "_id": "$xcstore.head.instance",
+            # Objects compare by their first field first.
+            "head": {
+                "$max": {
+                    "position": "$xcstore.position",
+                    **{name: f"$xcstore.head.{name}" for name in (*_NAMES, "updated", "settled")},
+                }
+            },
+        }
+    },
+    {
+        "$group": {
+            "_id": {name: f"$head.{name}" for name in _NAMES},
+            "count": {"$sum": {"$cond": ["$head.settled", 1, 0]}},
+            "oldest": {"$min": {"$cond": ["$head.settled", "$head.updated", None]}},
+            "newest": {"$max": {"$cond": ["$head.settled", "$head.updated", None]}},
+            "unsettled": {"$push": {"$cond": ["$head.settled", "$$REMOVE", "$_id"]}},
+        }
+    },
+)
 
 
 # --- From the events themselves

@@ -12,7 +12,7 @@ fsm_snapshot_history, fsm_definitions
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pymongo
@@ -109,6 +109,17 @@ class MongoLayout:
     """The field with the id: `_id`, or `id` where another program made the `_id`s, as an import of a dump does."""
     odd_ids: bool = False
     """Whether some ids are not text."""
+    is_shared: bool = False
+    """Of ours: whether it holds events that another writer put in. They may be odd like all that others store."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all is as we write it, so that nothing odd need be asked for."""
+        return self.is_ours and not self.is_shared
+
+    def shared(self) -> MongoLayout:
+        """A store of ours with events of another writer."""
+        return replace(self, key="id", odd_ids=True, is_shared=True)
 
     @property
     def name(self) -> Layout:

@@ -1,7 +1,8 @@
 """Pages of events by keyset, and the conditions of queries, in MongoDB's language.
 
 Page order is (`persistedAt`, `seq`, `id`) in stores of ours, (`persistedAt`, `id`) elsewhere; events that another
-writer put into a store of ours have no `seq` and come first in their moment. A page is asked for in a few ranges, one
+writer put into a store of ours have no `seq` and come first in their moment; while there are such, the store is asked
+like one of others. A page is asked for in a few ranges, one
 after the other, each of which an index answers in order: an `$or` of them may be, but need not be.
 
 Stores of others have an index on the time alone. There a range is walked by that index, which leaves the order within a
@@ -78,6 +79,12 @@ class MongoEvents:
     visible: Visible
     redact: Redaction = NO_REDACTION
 
+    def at_present(self) -> MongoEvents:
+        """These, asked with regard to events that another writer put into a store of ours, where there are such."""
+        if not self.layout.is_ours or self.database.find_one(EVENTS, {"xcstore.seq": None}, {"_id": 1}) is None:
+            return self
+        return replace(self, layout=self.layout.shared())
+
     # Decoding
 
     def decoded(self, documents: Iterable[dict[str, Any]]) -> Iterator[PersistedEvent]:
@@ -86,12 +93,16 @@ class MongoEvents:
             try:
                 yield unpack_event(document, self.redact, ours=self.layout.is_ours, read_chunks=self._chunks)
             except CorruptEventError:
-                continue  # without an id, or an instance: it has no place anywhere
+                continue  # without an id, or an instance, it has no place anywhere; or it is gone
 
-    def _chunks(self, seq: int, count: int) -> bytes:
+    def _chunks(self, seq: int, count: int) -> bytes | None:
         wanted = [f"{seq}.{part}" for part in range(count)]
         found = {one["_id"]: bytes(one["data"]) for one in self.database.find(EXTRA, {"_id": {"$in": wanted}}, batch=1)}
-        return b"".join(found[key] for key in wanted)
+        if len(found) == count:
+            return b"".join(found[key] for key in wanted)
+        if self.database.find_one(EVENTS, {"xcstore.seq": seq}, {"_id": 1}) is None:
+            raise CorruptEventError("the event was deleted while it was read")
+        return None
 
     # Conditions
 
@@ -109,7 +120,7 @@ class MongoEvents:
 
     def _among(self, field: str, values: Sequence[str]) -> dict[str, Any]:
         wanted: list[object] = [value for value in dict.fromkeys(values) if is_encodable(value)]
-        if self.layout.is_ours and "" not in wanted:
+        if self.layout.is_plain and "" not in wanted:
             return {field: wanted[0]} if len(wanted) == 1 else {field: {"$in": wanted}}
         if field == "instanceId":
             return {field: {"$in": [*wanted, *_numbers(wanted)]}}
@@ -122,16 +133,20 @@ class MongoEvents:
     def by_id(self, ids: Iterable[str]) -> dict[str, Any]:
         """The condition for events with one of these ids."""
         wanted: list[object] = [value for value in dict.fromkeys(ids) if is_encodable(value)]
-        if self.layout.is_ours:
+        if self.layout.is_plain:
             return {"_id": {"$in": wanted}}
         wanted += _numbers(wanted)
         by_key = {"_id": {"$in": [*wanted, *(bson.ObjectId(one) for one in map(str, wanted) if _is_object_id(one))]}}
-        return by_key if self.layout.key == "_id" else {"$or": [{"id": {"$in": wanted}}, by_key]}
+        if self.layout.key == "_id":
+            return by_key
+        by_own = {"id": {"$in": wanted}}
+        # Of `id` there is no index; ours have the same as key.
+        return {"$or": [{**by_own, "xcstore.seq": None} if self.layout.is_ours else by_own, by_key]}
 
     @property
     def usable(self) -> dict[str, Any]:
         """What documents must have so that they can be read as events at all; nothing to ask for in stores of ours."""
-        if self.layout.is_ours:
+        if self.layout.is_plain:
             return {}
         own = {"$or": [{"_id": {"$type": [*_USABLE, "objectId"]}}, {"id": {"$type": _USABLE}}]}
         return {"instanceId": {"$type": _USABLE, "$ne": ""}, **own}
@@ -139,7 +154,7 @@ class MongoEvents:
     @property
     def ordinary(self) -> list[dict[str, Any]]:
         """What holds for all events but those that `odd` finds; nothing need be asked for in stores of ours."""
-        if self.layout.is_ours:
+        if self.layout.is_plain:
             return []
         found: list[dict[str, Any]] = [{"persistedAt": {"$gte": _FIRST, "$lt": _END, "$not": {"$type": "array"}}}]
         if self._tells_odd_ids:
@@ -169,7 +184,7 @@ class MongoEvents:
         holds = condition(_without_search(query))
         conditions = [*self.conditions(query), self.usable, narrow or {}]
         streams = [self._ordinary(conditions, after, limit, newest_first)]
-        if not self.layout.is_ours:
+        if not self.layout.is_plain:
             streams.append(self._odd(query, after, newest_first))
         found = (event for event in merge(*streams, key=key_of, reverse=newest_first) if holds(event))
         return list(islice(found, limit))
@@ -203,10 +218,10 @@ class MongoEvents:
     ) -> Iterator[PersistedEvent]:
         """The first `limit` at least, where there are so many."""
         left = limit
-        if not self.layout.is_ours:
+        if not self.layout.is_plain:
             if after is not None:
                 within = {"persistedAt": {"$gte": after[0], "$lt": _past(after[0])}}
-                for event in self._moment([*conditions, within], after[2], newest_first):
+                for event in self._moment([*conditions, within], after, newest_first):
                     yield event
                     left -= 1
             if left > 0:
@@ -242,17 +257,17 @@ class MongoEvents:
         within = {"persistedAt": {"$gte": last, "$lt": _past(last)}}
         yield from self._moment([*conditions, within], None, newest_first)
 
-    def _moment(self, conditions: Conditions, after_id: str | None, newest_first: bool) -> Iterator[PersistedEvent]:
-        """The events of a moment by id, after one of them."""
+    def _moment(self, conditions: Conditions, after: Key | None, newest_first: bool) -> Iterator[PersistedEvent]:
+        """The events of a moment in order, after one of them."""
         if self.layout.odd_ids:
             events = self.decoded(self.database.find(EVENTS, all_of(conditions)))
-            for event in sorted(events, key=lambda event: event.id, reverse=newest_first):
-                if after_id is None or (event.id < after_id if newest_first else event.id > after_id):
+            for event in sorted(events, key=key_of, reverse=newest_first):
+                if after is None or (key_of(event) < after if newest_first else key_of(event) > after):
                     yield event
             return
         key = self.layout.key
-        if after_id is not None:
-            conditions = [*conditions, {key: {"$lt" if newest_first else "$gt": after_id}}]
+        if after is not None:
+            conditions = [*conditions, {key: {"$lt" if newest_first else "$gt": after[2]}}]
         sort = [(key, -1 if newest_first else 1)]
         yield from self.decoded(self.database.find(EVENTS, all_of(conditions), sort=sort, batch=_MANY))
 

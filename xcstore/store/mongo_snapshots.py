@@ -25,6 +25,7 @@ from xcstore.store.cursors import decode_cursor, encode_cursor
 from xcstore.store.mongo_database import MongoDatabase, MongoReader, check_writable
 from xcstore.store.mongo_documents import OURS, pack_value, unpack_snapshot
 from xcstore.store.mongo_layout import DEFINITIONS, EXTRA, HISTORY, META, SEQ, SNAPSHOTS, MongoLayout
+from xcstore.store.reading import all_pages
 from xcstore.store.values import is_encodable
 
 __all__ = ["DocumentDefinitionStore", "DocumentSnapshotStore", "refuse_foreign"]
@@ -165,13 +166,7 @@ class DocumentSnapshotStore:
         return {instance_id: found[instance_id] for instance_id in wanted if instance_id in found}
 
     def get_all_snapshots(self) -> Iterator[InstanceSnapshot]:
-        after: Cursor | None = None
-        while True:
-            page = self.find(after=after, limit=_BATCH)
-            yield from page.items
-            after = page.next
-            if after is None:
-                return
+        yield from all_pages(lambda after: self.find(after=after, limit=_BATCH))
 
     def list_snapshots(self, instance_id: str) -> Sequence[InstanceSnapshot]:
         if not is_encodable(instance_id):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -17,14 +18,14 @@ from bson import Binary
 from pymongo import UpdateMany, UpdateOne
 from pymongo import errors as mongo
 
-from xcstore.errors import ConcurrencyError, DuplicateEventError, StoreTimeoutError
+from xcstore.errors import ConcurrencyError, DuplicateEventError, StoreError, StoreTimeoutError
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.redaction import NO_REDACTION
 from xcstore.store import mongo_outbox
 from xcstore.store.base import OutboxChange
 from xcstore.store.codec import check_writable, check_writable_outbox
-from xcstore.store.mongo_batches import Batch, Visible, alone, roll_back_abandoned
+from xcstore.store.mongo_batches import Batch, Visible, alone, batch_of, make_way
 from xcstore.store.mongo_database import MongoDatabase
 from xcstore.store.mongo_documents import OURS, Packed, pack_event, unpack_event
 from xcstore.store.mongo_heads import STREAM_FIELDS, Fold, fold_of, folded, head_of
@@ -47,6 +48,8 @@ class _Standing:
     position: int
     fold: Fold | None
     last_id: str
+    newest_id: str = ""
+    """The event with that position."""
     inserted_id: str = ""
     """The event at that position, where the head has still to be put into it."""
 
@@ -75,7 +78,7 @@ class MongoWriter:
                 )
             seq = self._database.take_numbers(META, SEQ)
             beside = self._beside(event, seq, standing)
-            beside["open"] = {"works": works}
+            beside["open"] = {"works": works, "after": standing.newest_id}
             packed = pack_event(event, beside)
             mongo_outbox.prepare_change(self._database, outbox, seq)
             put_chunks(self._database, seq, packed)
@@ -83,7 +86,7 @@ class MongoWriter:
                 break
             if time.monotonic() > end:
                 raise StoreTimeoutError(f"instance {event.instance_id!r} is appended to by others all the time")
-        self._finish(event.instance_id, event.id, seq, standing.position + 1, works)
+        self._finish(event.instance_id, event.id, seq, standing.position + 1, beside["open"])
 
     def _beside(self, event: PersistedEvent, seq: int, standing: _Standing) -> dict[str, Any]:
         fold = folded(standing.fold, event, seq)
@@ -102,9 +105,9 @@ class MongoWriter:
             if stored is not None and (stored.get(OURS) or {}).get("seq") == seq:
                 return True  # by the first of two tries, whose answer was lost
             self._undo(seq, packed, works)
-            if stored is None:
-                return False
-            raise DuplicateEventError(event.id) from None
+            if self.stored([event.id]):
+                raise DuplicateEventError(event.id) from None
+            return False
         return True
 
     def _undo(self, seq: int, packed: Packed, works: Sequence[str]) -> None:
@@ -113,19 +116,32 @@ class MongoWriter:
         if packed.chunks:
             self._database.delete(EXTRA, {"_id": {"$in": [f"{seq}.{part}" for part in range(len(packed.chunks))]}})
 
-    def _finish(self, instance_id: str, event_id: str, seq: int, position: int, works: Sequence[str]) -> None:
-        mongo_outbox.finish_change(self._database, seq, works)
+    def _finish(self, instance_id: str, event_id: str, seq: int, position: int, to_do: Mapping[str, Any]) -> None:
+        mongo_outbox.finish_change(self._database, seq, to_do.get("works", ()))
+        own = {"_id": event_id, "xcstore.seq": seq}
+        if to_do.get("rebuild") or not self._is_there(to_do):
+            # Marked first: the instance is worked out from its events until somebody has rebuilt it.
+            if self._database.update(EVENTS, own, {"$set": {"xcstore.open": {"works": [], "rebuild": True}}}):
+                with suppress(StoreTimeoutError):
+                    self.rebuild(instance_id)
+            return
         requests: list[Any] = []
         if position > 1:
             requests.append(_demotion(instance_id, position))
-        requests.append(UpdateOne({"_id": event_id, "xcstore.seq": seq}, {"$unset": {"xcstore.open": ""}}))
+        requests.append(UpdateOne(own, {"$unset": {"xcstore.open": ""}}))
         self._database.write(EVENTS, requests)
+
+    def _is_there(self, to_do: Mapping[str, Any]) -> bool:
+        """Whether the event that the head went on from was not deleted before the new one was in."""
+        after = to_do.get("after")
+        return not after or self._database.find_one(EVENTS, {"_id": after}, {"_id": 1}) is not None
 
     # What is there
 
     def _standing(self, instance_id: str, end: float) -> _Standing:
         newest = self._newest(instance_id, end)
         beside = {} if newest is None else newest[OURS]
+        newest_id = "" if newest is None else newest["_id"]
         position = int(beside.get("position", 0))
         head = beside.get("head")
         if (newest is not None and head is None) or self._is_shared(instance_id):
@@ -136,10 +152,10 @@ class MongoWriter:
         else:
             fold = fold_of(head)
             if head["settled"]:
-                return _Standing(position, fold, head["last"])
+                return _Standing(position, fold, head["last"], newest_id)
             stream = self._stream(instance_id)
         ordered = order_stream(stream)
-        return _Standing(position, fold, ordered[-1].id if ordered else "")
+        return _Standing(position, fold, ordered[-1].id if ordered else "", newest_id)
 
     def last_position(self, instance_id: str, *, beside: int | None) -> int:
         """The last position, in the batch `beside` or out of it; one that was abandoned is undone first."""
@@ -158,12 +174,29 @@ class MongoWriter:
             found = list(self._database.find(EVENTS, place, fields={OURS: 1}, sort=[("xcstore.position", -1)], limit=1))
             if not found or list(self._visible.among(found)):
                 return found[0] if found else None
-            if time.monotonic() > end:
-                raise StoreTimeoutError(
-                    f"instance {instance_id!r} is part of a batch that is being written for over {_WAIT_SECONDS:g} s"
-                )
-            roll_back_abandoned(self._database)
-            time.sleep(_PAUSE)
+            self._make_way(f"instance {instance_id!r}", found, end)
+
+    def stored(self, event_ids: Iterable[str], *, beside: int | None = None) -> set[str]:
+        """Which of the ids are stored, out of the batch `beside`; one of a batch that does not count is waited for."""
+        end = time.monotonic() + _WAIT_SECONDS
+        where = {"_id": {"$in": list(event_ids)}}
+        while True:
+            found = [
+                document
+                for document in self._database.find(EVENTS, where, fields={OURS: 1})
+                if beside is None or batch_of(document) != beside
+            ]
+            counted = {document["_id"] for document in self._visible.among(found)}
+            if counted or not found:
+                return counted
+            self._make_way(f"event {found[0]['_id']!r}", found, end)
+
+    def _make_way(self, name: str, hidden: Sequence[Mapping[str, Any]], end: float) -> None:
+        """Have these documents taken out where their batch was abandoned; else wait a little."""
+        if time.monotonic() > end:
+            raise StoreTimeoutError(f"{name} is part of a batch that is being written for over {_WAIT_SECONDS:g} s")
+        make_way(self._database, {"_id": {"$in": [batch_of(document) for document in hidden]}})
+        time.sleep(_PAUSE)
 
     def _is_shared(self, instance_id: str) -> bool:
         """Whether another writer, who knows nothing of heads, has put in events of the instance."""
@@ -192,20 +225,20 @@ class MongoWriter:
                 self.append(event, None, None)
             return len(some)
         # One batch at a time: two with events of the same instances would wait for each other.
-        with alone(self._database, _IMPORT_SECONDS if following else _TURN_SECONDS):
-            return self._add(some, following, remaining)
+        with alone(self._database, _IMPORT_SECONDS if following else _TURN_SECONDS) as turn:
+            return self._add(_Many(self, turn), some, following, remaining)
 
     def _add(
-        self, some: list[PersistedEvent], following: list[PersistedEvent], remaining: Iterator[PersistedEvent]
+        self, many: _Many, some: list[PersistedEvent], following: list[PersistedEvent], rest: Iterator[PersistedEvent]
     ) -> int:
-        many = _Many(self)
         try:
             while some:
                 many.add(some, is_last=not following)
-                some, following = following, list(islice(remaining, _BATCH))
+                some, following = following, list(islice(rest, _BATCH))
             many.commit()
         except BaseException:
-            many.roll_back()
+            with suppress(StoreError):  # what stays is not seen, and is taken out by who finds it
+                many.roll_back()
             raise
         many.finish()
         return len(many.seen)
@@ -217,57 +250,53 @@ class MongoWriter:
         marked = self._database.find(EVENTS, {"xcstore.open": {"$exists": True}}, fields={"instanceId": 1, OURS: 1})
         for document in self._visible.among(marked):
             beside = document[OURS]
-            works = beside["open"].get("works", ())
-            if beside["open"].get("rebuild"):
-                self.rebuild(document["instanceId"])
-            self._finish(document["instanceId"], document["_id"], beside["seq"], beside["position"], works)
+            self._finish(document["instanceId"], document["_id"], beside["seq"], beside["position"], beside["open"])
         mongo_outbox.finish_intents(self._database)
 
-    def rebuild(self, instance_id: str) -> None:
+    def rebuild(self, instance_id: str, last_position: int = 0) -> None:
         """Make the head of an instance anew from its events, where deleting or others have made it wrong.
 
-        Its document gets the next position: a writer that has read the head before then finds the place taken.
+        Its document gets the next position, also after `last_position`, of an event that is gone: a writer that has
+        read the head before then finds the place taken.
         """
         while True:
             newest = self._newest(instance_id, time.monotonic() + _WAIT_SECONDS)
             if newest is None:
                 return
-            position = newest[OURS]["position"] + 1
+            position = max(newest[OURS]["position"], last_position) + 1
             fold = _fold_of_stream(self._stream(instance_id))
             if fold is None:
                 return
             head = head_of(instance_id, fold)
+            # Its mark goes: what else it says is to do is done first.
+            mongo_outbox.finish_change(
+                self._database, newest[OURS]["seq"], newest[OURS].get("open", {}).get("works", ())
+            )
             changes = {
                 "$set": {"xcstore.position": position, **{f"{OURS}.{key}": value for key, value in head.items()}},
                 "$unset": {"xcstore.open": "", **({} if "unsettled" in head else {"xcstore.unsettled": ""})},
             }
-            where = {"_id": newest["_id"], "xcstore.position": position - 1}
+            where = {"_id": newest["_id"], "xcstore.position": newest[OURS]["position"]}
             try:
                 if self._database.update(EVENTS, where, changes):
                     break
             except mongo.DuplicateKeyError:
                 continue
         self._database.write(EVENTS, [_demotion(instance_id, position)])
-        self._database.write(
-            EVENTS,
-            [
-                UpdateMany(
-                    {"instanceId": instance_id, "xcstore.open.rebuild": True, "xcstore.position": {"$lt": position}},
-                    {"$unset": {"xcstore.open": ""}},
-                )
-            ],
-        )
+        marked = {"instanceId": instance_id, "xcstore.open.rebuild": True, "xcstore.position": {"$lt": position}}
+        done = UpdateMany({**marked, "xcstore.open.works.0": {"$exists": False}}, {"$unset": {"xcstore.open": ""}})
+        self._database.write(EVENTS, [done, UpdateMany(marked, {"$unset": {"xcstore.open.rebuild": ""}})])
 
 
 class _Many:
     """One `append_many` of at least two events."""
 
-    def __init__(self, writer: MongoWriter) -> None:
+    def __init__(self, writer: MongoWriter, turn: str) -> None:
         self._writer: Final = writer
         self._database: Final = writer._database
+        self._turn: Final = turn
         self.seen: Final[set[str]] = set()
-        self.batch: Batch
-        self._number: int | None = None
+        self._begun: Batch | None = None
         self._standings: Final[dict[str, _Standing]] = {}
         self._demoted: Final[set[str]] = set()
         """Instances with a head that the batch replaces."""
@@ -284,15 +313,18 @@ class _Many:
             ids.append(event.id)
         self._read_standings(events)
         first = self._database.take_numbers(META, SEQ, len(events) + 1)
-        if self._number is None:
-            self._number = first
-            self.batch = Batch(self._database, first)
-        else:
-            self.batch.beat()
-        try:
-            self._insert(list(self._packed(events, first + 1, with_heads=is_last)))
-        except mongo.BulkWriteError as error:
-            self._resolve(events, first + 1, error)
+        if self._begun is None:
+            self._begun = Batch(self._database, first, self._turn)
+        self._insert(events, first + 1, with_heads=is_last)
+
+    @property
+    def _batch(self) -> Batch:
+        assert self._begun is not None, "add first"
+        return self._begun
+
+    @property
+    def _number(self) -> int:
+        return self._batch.number
 
     def _read_standings(self, events: Sequence[PersistedEvent]) -> None:
         unknown = {event.instance_id for event in events} - self._standings.keys()
@@ -304,7 +336,7 @@ class _Many:
             known = self._standings.get(beside["head"]["instance"])
             if known is None or known.position < beside["position"]:
                 fold = fold_of(beside["head"])
-                self._standings[beside["head"]["instance"]] = _Standing(beside["position"], fold, "")
+                self._standings[beside["head"]["instance"]] = _Standing(beside["position"], fold, "", document["_id"])
                 self._demoted.add(beside["head"]["instance"])
 
     def _packed(
@@ -323,38 +355,47 @@ class _Many:
                 standing.inserted_id = ""
             yield seq, pack_event(event, beside)
 
-    def _insert(self, packed: Sequence[tuple[int, Packed]]) -> None:
+    def _insert(self, events: Sequence[PersistedEvent], first: int, *, with_heads: bool) -> None:
+        """An id that is stored is refused; where only the place in the instance was taken, the event gets another.
+
+        With it all of these that are of its instance: they stay in order, behind what others appended meanwhile.
+        """
+        packed = list(self._packed(events, first, with_heads=with_heads))
         for seq, one in packed:
             put_chunks(self._database, seq, one)
-        self._database.insert_many(EVENTS, [one.document for _, one in packed], durable=False)
-
-    def _resolve(self, events: Sequence[PersistedEvent], first: int, error: mongo.BulkWriteError) -> None:
-        """An id that is stored is refused; where only the place in the instance was taken, the event gets another."""
-        refused = [events[write["index"]] for write in error.details["writeErrors"]]
-        if any(write.get("code") != 11000 for write in error.details["writeErrors"]):
-            raise self._database.translation(error) from error
-        wanted = {event.id: event for event in refused}
-        stored = self._database.find(EVENTS, {"_id": {"$in": list(wanted)}}, fields={OURS: 1})
-        present = {document["_id"] for document in stored if (document.get(OURS) or {}).get("batch") != self._number}
+        self._batch.check()
+        try:
+            self._database.insert_many(EVENTS, [one.document for _, one in packed], durable=False)
+        except mongo.BulkWriteError as error:
+            refused = [events[write["index"]] for write in error.details["writeErrors"]]
+        else:
+            return
+        moved = {event.instance_id for event in refused}
+        again = [event for event in events if event.instance_id in moved]
+        ids = {event.id for event in again}
+        self._database.delete(EVENTS, {"_id": {"$in": list(ids)}, "xcstore.batch": self._number})
+        texts = [
+            f"{seq}.{part}" for seq, one in packed if one.document["_id"] in ids for part in range(len(one.chunks))
+        ]
+        if texts:
+            self._database.delete(EXTRA, {"_id": {"$in": texts}})
+        stored = self._writer.stored([event.id for event in refused], beside=self._number)
         for event in refused:
-            if event.id in present:
-                raise DuplicateEventError(event.id) from None
-        for instance_id in {event.instance_id for event in refused}:
+            if event.id in stored:
+                raise DuplicateEventError(event.id)
+        for instance_id in moved:
             self._standings[instance_id].position = self._writer.last_position(instance_id, beside=self._number)
             self._wrong.add(instance_id)
             self._demoted.add(instance_id)
-        again = self._database.take_numbers(META, SEQ, len(refused))
-        try:
-            self._insert(list(self._packed(refused, again, with_heads=False)))
-        except mongo.BulkWriteError as second:
-            self._resolve(refused, again, second)
+        self._insert(again, self._database.take_numbers(META, SEQ, len(again)), with_heads=False)
 
     def _head(self, instance_id: str, fold: Fold) -> dict[str, Any]:
         """Open where there is a head already, so that nobody counts the instance twice."""
         head = head_of(instance_id, fold)
         if instance_id in self._wrong:
             return {**head, "open": {"works": [], "rebuild": True}}
-        return {**head, "open": {"works": []}} if instance_id in self._demoted else head
+        after = self._standings[instance_id].newest_id
+        return {**head, "open": {"works": [], "after": after}} if instance_id in self._demoted else head
 
     def commit(self) -> None:
         """Put in the heads that are missing, which nobody sees yet; then all of it counts."""
@@ -365,19 +406,18 @@ class _Many:
                 requests.append(UpdateOne({"_id": standing.inserted_id}, {"$set": values}))
         for start in range(0, len(requests), _BATCH):
             self._database.write(EVENTS, requests[start : start + _BATCH])
-            self.batch.beat()
-        self.batch.commit()
+        self._batch.commit()
 
     def roll_back(self) -> None:
-        if self._number is not None:
-            self.batch.roll_back()
+        if self._begun is not None:
+            self._begun.roll_back()
 
     def finish(self) -> None:
         """After the batch counts."""
         requests = [_demotion(instance_id, self._standings[instance_id].position) for instance_id in self._demoted]
         for start in range(0, len(requests), _BATCH):
             self._database.write(EVENTS, requests[start : start + _BATCH])
-        for instance_id in self._wrong:
+        for instance_id in self._wrong | self._gone_on_from_deleted():
             self._writer.rebuild(instance_id)
         done = {
             "xcstore.open": {"$exists": True},
@@ -385,6 +425,15 @@ class _Many:
             "xcstore.batch": self._number,
         }
         self._database.write(EVENTS, [UpdateMany(done, {"$unset": {"xcstore.open": ""}})])
+
+    def _gone_on_from_deleted(self) -> set[str]:
+        """Instances whose head went on from an event that was deleted before the batch counted."""
+        after = {one.newest_id: instance_id for instance_id, one in self._standings.items() if one.newest_id}
+        ids, there = list(after), set[str]()
+        for start in range(0, len(ids), _BATCH):
+            found = self._database.find(EVENTS, {"_id": {"$in": ids[start : start + _BATCH]}}, fields={"_id": 1})
+            there.update(document["_id"] for document in found)
+        return {instance_id for event_id, instance_id in after.items() if event_id not in there}
 
 
 def put_chunks(database: MongoDatabase, seq: int, packed: Packed) -> None:

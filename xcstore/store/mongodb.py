@@ -13,11 +13,12 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from xcstore.errors import NotFoundError, StoreTimeoutError, UnknownEventError
+from xcstore.errors import NotFoundError, StoreTimeoutError
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store import filtering, mongo_causes, mongo_instances, mongo_outbox
 from xcstore.store.base import (
+    FEATURES,
     Count,
     CountBy,
     Cursor,
@@ -45,6 +46,7 @@ from xcstore.store.mongo_search import needs_search, search
 from xcstore.store.mongo_snapshots import DocumentDefinitionStore, DocumentSnapshotStore, refuse_foreign
 from xcstore.store.mongo_status import read_status
 from xcstore.store.mongo_writing import MongoWriter
+from xcstore.store.reading import stream_after
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class DocumentEventStore:
         When a search through text gives up, see `Page.searched_to`.
     """
 
+    declares = FEATURES
+
     def __init__(
         self,
         database: MongoReader,
@@ -110,8 +114,12 @@ class DocumentEventStore:
         self._redact: Final = redact
         self._search_seconds: Final = search_seconds
         visible = Visible(database, ours=layout.is_ours)
-        self._events: Final = MongoEvents(database, layout, visible, redact)
+        self._all_events: Final = MongoEvents(database, layout, visible, redact)
         self._writer: Final = MongoWriter(database, visible) if isinstance(database, MongoDatabase) else None
+
+    @property
+    def _events(self) -> MongoEvents:
+        return self._all_events.at_present()
 
     @property
     def identity(self) -> str:
@@ -168,7 +176,7 @@ class DocumentEventStore:
     def delete_events(self, event_ids: Iterable[str]) -> int:
         """Remove events, for retention; returns how many there were. Unknown ids: nothing happens."""
         database = check_writable(self._database)
-        return delete_events(database, self._events, MongoWriter(database, self._events.visible), event_ids)
+        return delete_events(database, self._events, MongoWriter(database, self._all_events.visible), event_ids)
 
     def recover(self) -> None:
         """Finish or undo what programs that are gone have begun."""
@@ -189,6 +197,7 @@ class DocumentEventStore:
     def get_streams(
         self, instance_ids: Iterable[str], *, event_types: Sequence[str] = (), start: EpochMs | None = None
     ) -> Mapping[str, Sequence[PersistedEvent]]:
+        events = self._events
         wanted = list(dict.fromkeys(instance_ids))
         holds = filtering.condition(EventQuery(event_types=tuple(event_types), start=start))
         streams: defaultdict[str, list[PersistedEvent]] = defaultdict(list)
@@ -197,19 +206,13 @@ class DocumentEventStore:
                 instance_ids=tuple(wanted[first : first + _STREAMS]), event_types=tuple(event_types), start=start
             )
             # What others have stored may have no time that a range finds.
-            for event in self._events.select(*self._events.conditions(query, timed=self._layout.is_ours)):
+            for event in events.select(*events.conditions(query, timed=events.layout.is_plain)):
                 if holds(event):
                     streams[event.instance_id].append(event)
         return {instance_id: order_stream(streams[instance_id]) for instance_id in wanted if instance_id in streams}
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
-        stream = self.get_events_for_instance(instance_id)
-        for position, event in enumerate(stream):
-            if event.id == last_event_id:
-                return stream[position + 1 :]
-        raise UnknownEventError(
-            f"event {last_event_id!r} is not among the {len(stream)} events of instance {instance_id!r}"
-        )
+        return stream_after(self.get_events_for_instance(instance_id), instance_id, last_event_id)
 
     def get_event(self, event_id: str) -> PersistedEvent:
         found = self._events.get([event_id]).get(event_id)

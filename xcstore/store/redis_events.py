@@ -11,6 +11,7 @@ their JSON text; a moment is therefore read whole, and ordered by id.
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from array import array
@@ -25,7 +26,7 @@ from xcstore.jsontext import json_text
 from xcstore.model.history import PersistedEvent
 from xcstore.redaction import Redaction
 from xcstore.store import filtering
-from xcstore.store.base import Count, CountBy, EventQuery, StoreStatus
+from xcstore.store.base import Count, CountBy, EventQuery, Feature, StoreStatus
 from xcstore.store.codec import event_from_document
 from xcstore.store.redis_server import RedisServer, fields_of
 from xcstore.store.scanned_instances import Lifetime
@@ -46,7 +47,7 @@ _MOST_BUCKETS: Final = 2_000
 class RedisEventStore(ScanningEventStore):
     """Events of the keys under one prefix; see `store.base.EventStore` for what it promises. Writes are refused."""
 
-    declares: ClassVar[frozenset[str]] = frozenset({"any_time", "large_values"})
+    declares: ClassVar[frozenset[Feature]] = frozenset({"any_time", "large_values"})
 
     def __init__(self, server: RedisServer, *, redact: Redaction, search_seconds: float) -> None:
         super().__init__(
@@ -113,6 +114,13 @@ class RedisEventStore(ScanningEventStore):
 
     def _moment_of(self, at: int) -> int:
         return at if -_EXACT < at < _EXACT else _moment(float(at))
+
+    def _moment_beside(self, moment: int, *, before: bool) -> int | None:
+        if -_EXACT < moment < _EXACT:
+            return super()._moment_beside(moment, before=before)
+        # Scores are doubles: from here on not every whole number has one of its own.
+        beside = _moment(math.nextafter(float(moment), -math.inf if before else math.inf))
+        return beside if beside != moment else None
 
     # By id
 

@@ -14,6 +14,7 @@ from redis.retry import Retry
 from xcstore.errors import ConfigError, NotAStoreError, StoreError, StoreTimeoutError, StoreUnavailableError
 from xcstore.store.base import PoolUse
 from xcstore.store.scanned_rows import parse_stored
+from xcstore.store.unreachable import why_unreachable
 
 __all__ = ["RedisServer", "fields_of"]
 
@@ -156,7 +157,7 @@ class RedisServer:
             )
         if isinstance(error, redis.ResponseError):
             return StoreError(f"{self.identity} refused: {text}")
-        return StoreUnavailableError(f"{self.identity} cannot be reached: {type(error).__name__}; is it running?")
+        return StoreUnavailableError(f"{self.identity} cannot be reached: {why_unreachable(error)}")
 
 
 def _is_wrong_type(error: redis.ResponseError) -> bool:

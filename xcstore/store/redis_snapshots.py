@@ -14,7 +14,7 @@ from xcstore.errors import CorruptEventError, ReadOnlyStoreError
 from xcstore.model.history import Instance, InstanceSnapshot
 from xcstore.redaction import Redaction
 from xcstore.store import filtering
-from xcstore.store.base import Cursor, Page
+from xcstore.store.base import Cursor, Feature, Page
 from xcstore.store.codec import snapshot_from_document
 from xcstore.store.cursors import decode_cursor, encode_cursor
 from xcstore.store.redis_server import RedisServer, fields_of
@@ -29,7 +29,7 @@ _BATCH: Final = 1_000
 class RedisSnapshotStore:
     """The latest snapshot of each instance; see `store.base.SnapshotStore`. Writes are refused."""
 
-    declares: ClassVar[frozenset[str]] = frozenset({"any_time", "large_values"})
+    declares: ClassVar[frozenset[Feature]] = frozenset({"any_time", "large_values"})
 
     def __init__(self, server: RedisServer, *, redact: Redaction) -> None:
         self._server: Final = server

@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from xcstore.errors import NotFoundError, ReadOnlyStoreError, StoreTimeoutError, UnknownEventError
+from xcstore.errors import ReadOnlyStoreError, StoreTimeoutError
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store import filtering
@@ -28,6 +28,7 @@ from xcstore.store.base import (
     Cursor,
     Direction,
     EventQuery,
+    Feature,
     InstanceQuery,
     InstanceSummary,
     Layout,
@@ -40,6 +41,7 @@ from xcstore.store.base import (
 from xcstore.store.cancelling import RunningQueries
 from xcstore.store.codec import NO_REDACTION, Redaction
 from xcstore.store.cursors import decode_cursor, encode_cursor
+from xcstore.store.reading import only_event, stream_after
 from xcstore.store.scanned_instances import Lifetime, Source, counted_states, find_instances
 from xcstore.store.scanned_rows import Key, Row, decoded
 from xcstore.store.scanned_traces import Effects, walk
@@ -107,7 +109,7 @@ class ScanningEventStore(ABC):
 
     layout: Layout = "documents"
     keeps_outbox = False
-    declares: ClassVar[frozenset[str]] = frozenset()
+    declares: ClassVar[frozenset[Feature]] = frozenset()
     """What it can do of that which not every backend can; the contract suite asks for no more."""
 
     def __init__(
@@ -164,6 +166,10 @@ class ScanningEventStore(ABC):
     def _lifetimes(self, instance_ids: Sequence[str]) -> Mapping[str, Lifetime]:
         """First and last time and the number of events of instances; those without any are left out."""
 
+    def _moment_beside(self, moment: int, *, before: bool) -> int | None:
+        """The next moment that the backend can tell from this one; None where there is none."""
+        return moment - 1 if before else moment + 1
+
     def _moment_of(self, at: int) -> int:
         """The moment of an event of this `persisted_at`: coarser where the backend's times are."""
         return at
@@ -213,19 +219,10 @@ class ScanningEventStore(ABC):
         return streams
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
-        stream = self.get_events_for_instance(instance_id)
-        for position, event in enumerate(stream):
-            if event.id == last_event_id:
-                return stream[position + 1 :]
-        raise UnknownEventError(
-            f"event {last_event_id!r} is not among the {len(stream)} events of instance {instance_id!r}"
-        )
+        return stream_after(self.get_events_for_instance(instance_id), instance_id, last_event_id)
 
     def get_event(self, event_id: str) -> PersistedEvent:
-        event = self.get_events([event_id]).get(event_id)
-        if event is None:
-            raise NotFoundError(f"no event {event_id!r} in {self.identity}")
-        return event
+        return only_event(self.get_events([event_id]), event_id, self.identity)
 
     def get_caused_events(self, event_id: str) -> Sequence[PersistedEvent]:
         with self._asking() as question:
@@ -378,7 +375,10 @@ class ScanningEventStore(ABC):
                 size, following = _BATCH, edge
             else:
                 yield from self._large_moment(scope, edge, after, newest_first=newest_first)
-                following = edge - 1 if newest_first else edge + 1
+                beyond = self._moment_beside(edge, before=newest_first)
+                if beyond is None:
+                    return
+                following = beyond
             if newest_first:
                 high = following
             else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from xcstore.errors import NotFoundError, ReadOnlyStoreError, StoreTimeoutError, UnknownEventError
+from xcstore.errors import NotFoundError, ReadOnlyStoreError, StoreTimeoutError
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store import (
@@ -28,6 +28,7 @@ from xcstore.store import (
     sql_writing,
 )
 from xcstore.store.base import (
+    FEATURES,
     Count,
     CountBy,
     Cursor,
@@ -44,6 +45,7 @@ from xcstore.store.base import (
     Trace,
 )
 from xcstore.store.codec import NO_REDACTION, Redaction, check_writable_outbox
+from xcstore.store.reading import only_event, stream_after
 from xcstore.store.sql_counts import Counts, count_events, sorted_counts
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_layout import AnyRow, AnySelect, SqlLayout
@@ -73,6 +75,8 @@ class SqlEventStore:
     search_seconds : float
         When a search through text gives up, see `Page.searched_to`.
     """
+
+    declares = FEATURES
 
     def __init__(
         self,
@@ -174,19 +178,10 @@ class SqlEventStore:
         return {instance_id: order_stream(stream) for instance_id, stream in streams.items() if stream}
 
     def get_events_after_snapshot(self, instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
-        stream = self.get_events_for_instance(instance_id)
-        for position, event in enumerate(stream):
-            if event.id == last_event_id:
-                return stream[position + 1 :]
-        raise UnknownEventError(
-            f"event {last_event_id!r} is not among the {len(stream)} events of instance {instance_id!r}"
-        )
+        return stream_after(self.get_events_for_instance(instance_id), instance_id, last_event_id)
 
     def get_event(self, event_id: str) -> PersistedEvent:
-        found = self.get_events([event_id]).get(event_id)
-        if found is None:
-            raise NotFoundError(f"no event {event_id!r} in {self.identity}")
-        return found
+        return only_event(self.get_events([event_id]), event_id, self.identity)
 
     def get_events(self, event_ids: Iterable[str]) -> Mapping[str, PersistedEvent]:
         wanted = list(dict.fromkeys(event_ids))

@@ -21,6 +21,7 @@ from xcstore.store.codec import (
     snapshot_to_documented_row,
 )
 from xcstore.store.cursors import decode_cursor, encode_cursor
+from xcstore.store.reading import all_pages
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_deleting import refuse_reading
 from xcstore.store.sql_events import refuse_foreign
@@ -165,13 +166,7 @@ class SqlSnapshotStore:
         return {instance_id: found[instance_id] for instance_id in wanted if instance_id in found}
 
     def get_all_snapshots(self) -> Iterator[InstanceSnapshot]:
-        after: Cursor | None = None
-        while True:
-            page = self.find(after=after, limit=_BATCH)
-            yield from page.items
-            after = page.next
-            if after is None:
-                return
+        yield from all_pages(lambda after: self.find(after=after, limit=_BATCH))
 
     def list_snapshots(self, instance_id: str) -> Sequence[InstanceSnapshot]:
         latest = self.get_snapshot(instance_id)

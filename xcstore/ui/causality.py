@@ -28,7 +28,7 @@ def recent() -> None:
     events = loading.ask(queries.recent_events, state.components())
     if not events:
         if loading.ask(newest) is None:
-            widgets.empty_store()
+            widgets.empty_store(loading.stores().identity)
         else:
             st.info("No event belongs to the components that are chosen in the sidebar.")
         return

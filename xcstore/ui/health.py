@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final, NoReturn
+
 import streamlit as st
 
-from xcstore.errors import StoreUnavailableError
-from xcstore.ops.health import HealthReport, HealthSettings, check_health
+from xcstore.config import hide_password
+from xcstore.errors import StoreError, StoreUnavailableError
+from xcstore.ops.health import HealthReport, HealthSettings, check_health, not_opened
 from xcstore.ops.health_snapshots import HIGH_RATE, LONG_RUNNING_MS, ended_states
 from xcstore.render import charts
 from xcstore.render.labels import duration_text, markdown_escape, moment_text
@@ -13,25 +16,48 @@ from xcstore.store.latency import latency_of
 from xcstore.ui import loading, state, tables, widgets
 from xcstore.views import health as views
 
-__all__ = ["checks", "growth", "headline", "in_force", "latency", "report", "snapshots"]
+__all__ = ["checks", "growth", "headline", "in_force", "latency", "no_answer", "report", "snapshots"]
+
+ADVICE_WIDTHS: Final = {
+    "machine": 95,
+    "component": 105,
+    "advised interval": 103,
+    "in force": 60,
+    "transitions": 100,
+    "an hour": 60,
+    "life": 75,
+    "workflow": 90,
+    "each makes": 75,
+    "looked at": 80,
+}
+SETTING_WIDTHS: Final = {"setting": 220, "value": 300}
+"""In px: the value is what one looks for."""
 
 
 def report() -> HealthReport:
-    """The chosen store, measured at most a minute ago. Raises `StoreUnavailableError` where nobody answers."""
+    """The chosen store, measured at most a minute ago; of one that cannot be opened, that alone."""
     settings = loading.settings()
-    found = loading.ask(
-        check_health,
-        HealthSettings(
-            latency_ms=settings.latency_alert_ms,
-            snapshot_interval=settings.snapshot_interval,
-            retention_days=settings.event_retention_days,
-            snapshots_kept=settings.snapshot_retention_count,
-        ),
-        ended=ended_states(loading.catalog()),
-    )
-    if found.status is None:  # said as on every page, with a way to try again
-        raise StoreUnavailableError(found.checks[0].sentence)
-    return found
+    try:
+        return loading.ask(
+            check_health,
+            HealthSettings(
+                latency_ms=settings.latency_alert_ms,
+                snapshot_interval=settings.snapshot_interval,
+                retention_days=settings.event_retention_days,
+                snapshots_kept=settings.snapshot_retention_count,
+            ),
+            ended=ended_states(loading.catalog()),
+        )
+    except StoreError as error:
+        return not_opened(hide_password(settings.store_urls()[loading.store_name()]), error)
+
+
+def no_answer(found: HealthReport) -> NoReturn:
+    """What the command says too; the sentence itself as on every page, with a way to try again."""
+    st.markdown(f"**{markdown_escape(views.verdict(found))}**")
+    checks(found)
+    in_force()
+    raise StoreUnavailableError(found.checks[-1].sentence)
 
 
 def headline(found: HealthReport) -> None:
@@ -70,7 +96,12 @@ def latency(found: HealthReport) -> None:
         alt="The latest calls by how long ago they were and how long they took",
     )
     st.caption(f"The latest {len(recent):,} calls. Dashed: {seen.alert_ms:g} ms, from which a call is slow.")
-    tables.show(views.latency_rows(operations), key="health-operations", alt="Calls to the store by operation")
+    tables.show(
+        views.latency_rows(operations),
+        key="health-operations",
+        alt="Calls to the store by operation",
+        height=tables.tall(len(operations)),
+    )
     if slow:
         with st.expander(f"The latest slow calls: {len(slow)}"):
             tables.show(views.slow_rows(slow, state.zone()), key="health-slow", alt="The latest slow calls")
@@ -94,7 +125,9 @@ def growth(found: HealthReport) -> None:
         f"{found.growth.week:,} in 7 days, {found.growth.month:,} in 30; the last bar is of a day that is not over."
     )
     with st.expander("The numbers as a table"):
-        tables.show(views.growth_rows(found.growth), key="health-days", alt="Events by day")
+        tables.show(
+            views.growth_rows(found.growth), key="health-days", alt="Events by day", height=tables.tall(len(days))
+        )
 
 
 def snapshots(found: HealthReport) -> None:
@@ -123,6 +156,8 @@ def snapshots(found: HealthReport) -> None:
             views.advice_rows(found.advice, loading.settings().snapshot_interval),
             key="health-advice",
             alt="Advised interval of snapshots by machine",
+            height=tables.tall(len(found.advice)),
+            widths=ADVICE_WIDTHS,
         )
         st.caption(markdown_escape(views.advice_text(duration_text(LONG_RUNNING_MS), HIGH_RATE)))
 
@@ -130,4 +165,7 @@ def snapshots(found: HealthReport) -> None:
 def in_force() -> None:
     """The settings; no password and no token."""
     with st.expander("Settings in force"):
-        tables.show(views.settings_rows(loading.settings()), key="health-settings", alt="Settings in force")
+        rows = views.settings_rows(loading.settings())
+        tables.show(
+            rows, key="health-settings", alt="Settings in force", height=tables.tall(len(rows)), widths=SETTING_WIDTHS
+        )

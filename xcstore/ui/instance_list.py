@@ -25,7 +25,7 @@ def show_list() -> None:
     everything = loading.ask(overview.state_counts, state.components())
     if not everything:
         if loading.ask(queries.newest) is None:
-            widgets.empty_store()
+            widgets.empty_store(loading.stores().identity)
         else:
             st.info("No instance belongs to the components that are chosen in the sidebar.")
         return

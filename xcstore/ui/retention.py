@@ -9,7 +9,7 @@ import streamlit as st
 
 from xcstore.config import hide_password
 from xcstore.jsontext import json_text
-from xcstore.ops.pruning import Prune, archive_folder, notes_of, prune
+from xcstore.ops.pruning import ALL_SNAPSHOTS, Prune, archive_folder, notes_of, prune
 from xcstore.ops.retention import Rules
 from xcstore.ops.retention_plan import Preview, preview_since
 from xcstore.queries import overview
@@ -42,6 +42,8 @@ def last_run() -> None:
 def ask_rules() -> Asked | None:
     """For how long events are kept, from the address, else the settings; None where neither says."""
     settings = loading.settings()
+    if text := views.cannot_delete(settings.store_urls()[loading.store_name()]):
+        st.info(markdown_escape(f"{text} What would be old in it can be looked at.", 400))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         days = _number("Keep events for days", "days", settings.event_retention_days)
         snapshots = _number("Snapshots of each instance", "snapshots", settings.snapshot_retention_count)
@@ -146,7 +148,7 @@ def remove(found: Preview) -> None:
     number = str(found.events)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         typed = st.text_input(
-            f"To go on, type the number of events: {number}", key="retention-confirm", max_chars=20, width=330
+            f"To go on, type the number of events: {found.events:,}", key="retention-confirm", max_chars=20, width=330
         )
         confirmed = (typed or "").replace(",", "").strip() == number
         pressed = st.button(
@@ -176,7 +178,12 @@ def _apply(found: Preview, place: str) -> None:
             read_only=False,
             statement_timeout_ms=settings.statement_timeout_ms,
         ) as stores,
-        open_stores(place, read_only=False, statement_timeout_ms=settings.statement_timeout_ms) as archive,
+        open_stores(
+            place,
+            read_only=False,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            snapshot_retention=ALL_SNAPSHOTS,
+        ) as archive,
     ):
         done = prune(
             stores,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from xcstore.errors import StoreTimeoutError
+from xcstore.errors import StoreError, StoreTimeoutError
 from xcstore.queries import overview
 from xcstore.render.labels import ago_text, count_text, markdown_escape, moment_text, visible_text
+from xcstore.store.kinds import kind_text
 from xcstore.ui import finding, loading, state, waiting, widgets
 
 if TYPE_CHECKING:
@@ -40,12 +41,8 @@ ZONES: Final = (
     "Asia/Tokyo",
     "Australia/Sydney",
 )
-LAYOUTS: Final = {
-    "ours": "xcstore tables",
-    "documented": "PostgreSQL tables, documented",
-    "shipped": "PostgreSQL tables, shipped",
-    "documents": "documents",
-}
+NOT_ASKING: Final = "health"
+"""The page that has something to say of a store that cannot be opened."""
 
 
 def navigation() -> StreamlitPage:
@@ -65,7 +62,13 @@ def run(page: StreamlitPage) -> None:
     notices = st.container()
     try:
         with waiting.shown_in(st.empty()), loading.guarded():
-            _sidebar()
+            try:
+                _sidebar()
+            except StoreError:
+                st.header(page.title, anchor=False)
+                if page.url_path == NOT_ASKING:
+                    page.run()
+                raise
             finding.box(page.title)
             page.run()
     finally:
@@ -80,9 +83,12 @@ def _sidebar() -> None:
         facts_at = st.container()
         component_at = st.container()
         _zone_picker()
-        _definitions()
+        definitions_at = st.container()
+        # Before anything that needs the store: there is a Refresh also where it cannot be opened.
         if st.button("Refresh", key="shell-refresh", help="Ask the store again", width="stretch"):
             loading.forget()
+        with definitions_at:
+            _definitions()
         try:
             with facts_at:
                 facts, asked = loading.ask_dated(overview.facts)
@@ -118,7 +124,8 @@ def _store_picker() -> str:
 
 def _facts(facts: overview.Facts, asked: int) -> None:
     mode = ":gray-badge[read-only]" if facts.read_only else ":orange-badge[writable]"
-    st.markdown(f":gray-badge[{LAYOUTS[facts.layout]}] {mode}")
+    may = " :orange-badge[may prune]" if loading.settings().allow_write and facts.layout == "ours" else ""
+    st.markdown(f":gray-badge[{kind_text(facts.identity, facts.layout)}] {mode}{may}")
     st.caption(markdown_escape(visible_text(facts.identity, 120)))
     if facts.time_range is None:
         st.caption("no events")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-__all__ = ["ROW", "pick", "show"]
+__all__ = ["ROW", "pick", "show", "tall"]
 
 ROW: Final = 30
 """Height of a row in px, as on every page."""
@@ -31,14 +31,20 @@ WIDTHS: Final[Mapping[str, int]] = {
 
 
 def show(
-    rows: Sequence[Mapping[str, object]], *, key: str, alt: str, empty: str = "", height: int | None = None
+    rows: Sequence[Mapping[str, object]],
+    *,
+    key: str,
+    alt: str,
+    empty: str = "",
+    height: int | None = None,
+    widths: Mapping[str, int] | None = None,
 ) -> None:
-    """Rows as a plain table; `empty` is said where there are none."""
+    """Rows as a plain table; `empty` is said where there are none. `widths`: px of columns of this table."""
     if not rows:
         if empty:
             st.caption(empty)
         return
-    st.dataframe(list(rows), key=key, alt=alt, **_look(rows, height))
+    st.dataframe(list(rows), key=key, alt=alt, **_look(rows, height, widths))
 
 
 def pick(
@@ -69,16 +75,27 @@ def pick(
     )  # fmt: skip
 
 
-def _look(rows: Sequence[Mapping[str, object]], height: int | None) -> dict[str, Any]:
+def tall(rows: int) -> int:
+    """Height in px that shows this many rows whole, up to 32; more scroll."""
+    return (min(rows, 32) + 1) * ROW + 6
+
+
+def _look(
+    rows: Sequence[Mapping[str, object]], height: int | None, widths: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     columns = list(rows[0]) if rows else []
+    widths = {**WIDTHS, **(widths or {})}
+    whole = {name for name in columns if all(type(row[name]) is int for row in rows)}
     return {
         "hide_index": True,
         "height": height or "auto",
         "row_height": ROW,
         "placeholder": "",
         "column_config": {
-            name: st.column_config.Column("" if name == "selected" else name, width=WIDTHS[name])
+            name: st.column_config.NumberColumn(name, width=widths.get(name), format="localized")
+            if name in whole
+            else st.column_config.Column("" if name == "selected" else name, width=widths[name])
             for name in columns
-            if name in WIDTHS
+            if name in widths or name in whole
         },
     }

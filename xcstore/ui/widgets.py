@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
@@ -139,15 +140,17 @@ def moment(label: str, key: str, param: str, address: EpochMs | None, *, placeho
     return found
 
 
-def empty_store() -> None:
-    """What to do about a store without events."""
+def empty_store(identity: str = "") -> None:
+    """What to do about a store without events; `identity` is its URL without password."""
     st.info(
         "This store holds no events yet. Choose another store in the sidebar, let a runtime write to this one, "
         "or fill one from a dump or with the demo history:"
     )
+    # Of a store that is only ever read, and of one that ends with its process, another one is named.
+    named = not identity or identity.startswith(("redis", "memory"))
+    target = "sqlite:///history.db" if named else shlex.quote(visible_text(identity, 300))
     st.code(
-        "python -m xcstore import events.json --into sqlite:///history.db\n"
-        "python -m xcstore demo --into sqlite:///data/demo.db",
+        f"python -m xcstore import events.json --into {target}\npython -m xcstore demo --into sqlite:///data/demo.db",
         language="bash",
     )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from xcstore.config import SETTINGS, Settings, hide_password
 from xcstore.ops.health import HealthReport, Mark
-from xcstore.ops.health_checks import bytes_text, ms_text
+from xcstore.ops.health_checks import WRITES, bytes_text, ms_text
 from xcstore.ops.health_measures import Growth
 from xcstore.ops.health_snapshots import MachineAdvice, SnapshotLag
 from xcstore.redaction import Redaction
@@ -45,18 +45,7 @@ MARKS: Final[Mapping[Mark, str]] = {
 _UNBROKEN: Final = "\N{NO-BREAK SPACE}"
 LAGS: Final = 50
 """Instances of which the lag is shown."""
-_WRITES: Final = frozenset(
-    {
-        "append",
-        "append_many",
-        "change_outbox",
-        "delete_events",
-        "delete_snapshot",
-        "save_snapshot",
-        "save_snapshots",
-        "trim",
-    }
-)
+_WORKFLOWS: Final = {True: "long-running", False: "short", None: "not known"}
 _URLS: Final = ("url", "database_url", "mongo_uri")
 _SECRETS: Final = ("api_token",)
 
@@ -113,7 +102,8 @@ def facts(report: HealthReport, zone: tzinfo) -> tuple[Fact, ...]:
         Fact(
             label="Events a day",
             value="–" if grown is None else f"{grown.per_day_week:,.0f}",
-            meaning="Mean of the last 7 days" + ("" if grown is None else f" before {moment_text(grown.until, zone)}"),
+            meaning="Mean of the last 7 days, or of as many as there are"
+            + ("" if grown is None else f", up to {moment_text(grown.until, zone)}"),
         ),
         Fact(
             label="Connections",
@@ -156,7 +146,7 @@ def latency_rows(operations: Sequence[OperationLatency]) -> list[Row]:
             "95 % within": ms_text(row.p95_ms),
             "99 % within": ms_text(row.p99_ms),
             "slowest": ms_text(row.slowest_ms),
-            "of the latest": row.window,
+            "of latest calls": row.window,
         }
         for row in operations
     ]
@@ -219,10 +209,10 @@ def advice_rows(advice: Sequence[MachineAdvice], in_force: int) -> list[Row]:
             "component": visible_text(item.component_name, 60) or "(none)",
             "advised interval": item.interval,
             "in force": in_force,
-            "transitions": f"{item.frequency} frequency",
+            "transitions": "not known" if item.frequency is None else f"{item.frequency} frequency",
             "an hour": None if item.per_hour is None else float(f"{item.per_hour:.3g}"),
-            "life": duration_text(item.median_ms),
-            "workflow": "long-running" if item.is_long_running else "short",
+            "life": "–" if item.interval is None else duration_text(item.median_ms),
+            "workflow": _WORKFLOWS[item.is_long_running],
             "each makes": item.median_transitions,
             "looked at": f"{item.looked_at:,} of {item.instances:,}",
         }
@@ -261,4 +251,4 @@ def settings_rows(settings: Settings) -> list[Row]:
 
 
 def _kind(operation: str) -> str:
-    return "write" if operation in _WRITES else "question"
+    return "write" if operation in WRITES else "question"

@@ -68,7 +68,7 @@ def numbers(found: Preview) -> tuple[Number, ...]:
         ),
         Number(
             label="Size",
-            value="–" if found.size_bytes is None else f"~{bytes_text(found.size_bytes)}",
+            value=_size_text(found.size_bytes),
             meaning="By the share of the events; the database may keep the room for what comes",
         ),
         Number(
@@ -77,6 +77,12 @@ def numbers(found: Preview) -> tuple[Number, ...]:
             meaning="Causes of events that stay, which lead into the archive afterwards",
         ),
     )
+
+
+def _size_text(size: int | None) -> str:
+    if size is None:
+        return "–"
+    return f"~{bytes_text(size)}" if size else bytes_text(0)
 
 
 def rules_text(found: Preview, zone: tzinfo) -> str:
@@ -190,7 +196,7 @@ def cannot_delete(store: str) -> str:
     scheme = next((scheme for scheme in _UNDELETABLE if store.startswith(scheme)), "")
     if not scheme:
         return ""
-    return f"Nothing can be removed from a store of {scheme}."
+    return f"Nothing can be removed from a store of {scheme}: a store of its kind keeps every event."
 
 
 def why_not(found: Preview, allow_write: bool, place: str | None) -> str:

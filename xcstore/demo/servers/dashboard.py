@@ -13,6 +13,7 @@ from xcstore.errors import ConfigError
 
 __all__ = ["dashboard"]
 
+_COMPONENTS: Final = Path(__file__).parent.parent / "components"
 _NO_PROXY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -37,7 +38,8 @@ def dashboard(store_url: str, folder: Path, port: int) -> Server:
         is_ready=lambda: _answers(url),
         port=port,
         # By the environment: a URL may hold a password, which a command line would show to everybody.
-        environment={"XCSTORE_URL": store_url},
+        # Not every backend holds definitions beside the events; those of the demo are in the package.
+        environment={"XCSTORE_URL": store_url, "XCSTORE_DEFINITIONS": str(_COMPONENTS)},
         cwd=app.parent,  # where its .streamlit is
     )
 
