@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.factories import START, event, snapshot
+from tests import factories
+from tests.factories import START, event
 from tests.runtime.disturbing import Life, describe
 from tests.runtime.helpers import component
 from tests.runtime.strategies import EVENTS, Asked, components, data, methods_for, payloads
 from xcstore.errors import ConfigError, NotFoundError
 from xcstore.model.catalog import Catalog
-from xcstore.model.history import CREATION, PersistedEvent
+from xcstore.model.history import CREATION, InstanceSnapshot, PersistedEvent
 from xcstore.ops.pruning import prune
 from xcstore.ops.retention import Judge, Rules, judged, known_definitions, left_behind
 from xcstore.ops.retention_plan import preview
@@ -55,6 +56,11 @@ stateMachines:
 CATALOG = Catalog([SHOP])
 NOW = EpochMs(START + 100 * DAY)
 RULES = Rules(cutoff=EpochMs(START + 10 * DAY), days=90)
+
+
+def snapshot(**fields: Any) -> InstanceSnapshot:
+    """One that was taken at START, however many were made before: restore looks at the times of snapshots."""
+    return factories.snapshot(**{"updated_at": START, "snapshot_at": START, **fields})
 
 
 @pytest.fixture

@@ -164,7 +164,9 @@ def test_an_instance_with_two_heads_for_a_moment_is_counted_once(mongodb_databas
         open_stores(mongodb_database, read_only=False) as stores,
         others.documents(mongodb_database) as database,
     ):
-        stores.events.append_many(event(id=f"e{n}", instance_id=f"i{n}", state_after="A") for n in range(3))
+        stores.events.append_many(
+            event(id=f"e{n}", instance_id=f"i{n}", state_after="A", persisted_at=START + n) for n in range(3)
+        )
         before = database.events.find_one({"_id": "e1"}, {"xcstore.head": 1})
         stores.events.append(event(id="new", instance_id="i1", state_after="B", persisted_at=START + 10**7))
         database.events.update_one({"_id": "e1"}, {"$set": {"xcstore.head": before["xcstore"]["head"]}})  # type: ignore[index]
