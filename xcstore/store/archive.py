@@ -7,7 +7,6 @@ An archive keeps every event that was put into it, and no outbox.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -21,7 +20,6 @@ from xcstore.errors import (
     ConfigError,
     NotFoundError,
     ReadOnlyStoreError,
-    StoreTimeoutError,
 )
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
@@ -29,7 +27,7 @@ from xcstore.store import archive_arrow, archive_instances, archive_queries, arc
 from xcstore.store.archive_database import ArchiveDatabase, Question
 from xcstore.store.archive_folder import ArchiveFolder
 from xcstore.store.archive_queries import Key
-from xcstore.store.archive_search import needs_search, search
+from xcstore.store.archive_search import search
 from xcstore.store.archive_snapshots import ArchiveDefinitionStore, ArchiveSnapshotStore
 from xcstore.store.archive_writing import Commit, stage_events, write_staged_events
 from xcstore.store.base import (
@@ -53,7 +51,8 @@ from xcstore.store.base import (
 )
 from xcstore.store.codec import NO_REDACTION, Redaction, check_writable
 from xcstore.store.cursors import decode_cursor, encode_cursor
-from xcstore.store.reading import only_event, stream_after
+from xcstore.store.reading import only_event, sorted_counts, stream_after
+from xcstore.store.searching import needs_search, searched_all, searched_page
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
@@ -284,12 +283,7 @@ class ArchiveEventStore:
             )
         else:
             counts = self._database.ask(lambda question: archive_queries.count_rows(question, query, by, bucket_ms))
-        if not by and bucket_ms is None:
-            return [Count(key=(), bucket=None, count=sum(counts.values()))]
-        return [
-            Count(key=key, bucket=bucket, count=number)
-            for (key, bucket), number in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-        ]
+        return sorted_counts(counts, by, bucket_ms)
 
     def time_range(self) -> tuple[EpochMs, EpochMs] | None:
         times = [part.times for part in self._database.folder.latest().parts("events") if part.times is not None]
@@ -423,33 +417,12 @@ class ArchiveEventStore:
     def _searched_page(
         self, query: EventQuery, after: Key | None, limit: int, kind: str, *, newest_first: bool
     ) -> Page[PersistedEvent]:
-        deadline = time.monotonic() + self._search_seconds
-        found: list[PersistedEvent] = []
-        place: Key | None = None
-        for step in search(self._database, query, self._redact, after=after, newest_first=newest_first):
-            if step.event is not None:
-                if len(found) == limit:
-                    assert place is not None
-                    return Page(items=tuple(found), next=encode_cursor(kind, *place))
-                found.append(step.event)
-                place = step.key
-            elif time.monotonic() >= deadline:
-                if len(found) == limit and place is not None:
-                    return Page(items=tuple(found), next=encode_cursor(kind, *place))
-                return Page(items=tuple(found), next=encode_cursor(kind, *step.key), searched_to=EpochMs(step.key[0]))
-        return Page(items=tuple(found))
+        steps = search(self._database, query, self._redact, after=after, newest_first=newest_first)
+        return searched_page(steps, limit, self._search_seconds, lambda place: encode_cursor(kind, *place))
 
     def _searched_all(self, query: EventQuery, *, newest_first: bool) -> Iterator[PersistedEvent]:
-        """All that is found, for answers that must be whole; they take as long as one question may."""
-        seconds = self._database.statement_timeout_ms / 1000
-        deadline = time.monotonic() + seconds
-        for step in search(self._database, query, self._redact, after=None, newest_first=newest_first):
-            if step.event is not None:
-                yield step.event
-            elif time.monotonic() >= deadline:
-                raise StoreTimeoutError(
-                    f"{self.identity} could not search through all events within {seconds:g} s; narrow the time range"
-                )
+        steps = search(self._database, query, self._redact, after=None, newest_first=newest_first)
+        return searched_all(steps, self._database.statement_timeout_ms / 1000, self.identity)
 
 
 def _key(event: PersistedEvent) -> Key:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -27,9 +27,10 @@ from xcstore.store.archive_queries import (
 from xcstore.store.base import EventQuery
 from xcstore.store.codec import Redaction
 from xcstore.store.filtering import condition, list_position, number_of
+from xcstore.store.searching import Searched
 from xcstore.units import EpochMs
 
-__all__ = ["Searched", "needs_search", "search"]
+__all__ = ["search"]
 
 _ROWS: Final = 500
 """Decoded at a time."""
@@ -41,21 +42,9 @@ _NUMBER_LIKE: Final = re.compile(r"[0-9eE.+-]+")
 """What may be part of a number, which is written in another way there than it is searched in: 1e16 and 1e+16."""
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """One step of a search: an event that was found, or how far it has looked."""
-
-    key: Key
-    event: PersistedEvent | None
-
-
-def needs_search(query: EventQuery) -> bool:
-    return bool(query.text or query.payload_path)
-
-
 def search(
     database: ArchiveDatabase, query: EventQuery, redact: Redaction, *, after: Key | None, newest_first: bool
-) -> Iterator[Searched]:
+) -> Iterator[Searched[Key]]:
     """Found events in page order, and after each piece of the way how far it is searched."""
     holds = condition(query)
     if query.instance_ids:
@@ -119,7 +108,7 @@ def _search_instances(
     *,
     after: Key | None,
     newest_first: bool,
-) -> Iterator[Searched]:
+) -> Iterator[Searched[Key]]:
     places = database.ask(lambda question: places_of_instances(question, query.instance_ids, query))
     if after is not None:
         places = [place for place in places if (place[:2] < after if newest_first else place[:2] > after)]

@@ -29,12 +29,13 @@ from xcstore.store.influx_lines import (
     tag_value,
 )
 from xcstore.store.influx_server import InfluxServer, Statement
+from xcstore.store.reading import sorted_counts
 from xcstore.store.scanned_instances import Lifetime
 from xcstore.store.scanned_rows import Row, row_of
 from xcstore.store.scanned_traces import Effects
 from xcstore.store.scanning import Question, ScanningEventStore, Scope
 from xcstore.store.values import is_encodable
-from xcstore.units import DurationMs, EpochMs
+from xcstore.units import DurationMs
 
 __all__ = ["InfluxEventStore"]
 
@@ -334,12 +335,7 @@ class InfluxEventStore(ScanningEventStore):
                 for row in series.rows:
                     bucket = None if bucket_ms is None else row[0] // NS
                     counts[key, bucket] = counts.get((key, bucket), 0) + row[1]
-        if not by and bucket_ms is None:
-            return [Count(key=(), bucket=None, count=sum(counts.values()))]
-        return [
-            Count(key=key, bucket=None if bucket is None else EpochMs(bucket), count=number)
-            for (key, bucket), number in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-        ]
+        return sorted_counts(counts, by, bucket_ms)
 
     def _lifetimes(self, instance_ids: Sequence[str]) -> Mapping[str, Lifetime]:
         statements = []

@@ -78,7 +78,7 @@ from xcstore.store.memory_rows import (
     view_of,
     viewing,
 )
-from xcstore.store.reading import all_pages, stream_after
+from xcstore.store.reading import all_pages, sorted_counts, stream_after
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
@@ -386,10 +386,7 @@ class InMemoryEventStore:
             )
             for row in rows
         )
-        return [
-            Count(key=key, bucket=None if bucket is None else EpochMs(bucket), count=number)
-            for (key, bucket), number in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-        ]
+        return sorted_counts(counts, by, bucket_ms)
 
     def time_range(self) -> tuple[EpochMs, EpochMs] | None:
         with self._lock:

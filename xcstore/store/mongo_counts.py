@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from xcstore.model.history import PersistedEvent
-from xcstore.store.base import Count, CountBy, EventQuery
+from xcstore.store.base import CountBy, EventQuery
 from xcstore.store.mongo_pages import MongoEvents, all_of
 from xcstore.units import DurationMs, EpochMs
 
-__all__ = ["Counts", "count_events", "sorted_counts", "tally", "time_range"]
+__all__ = ["Counts", "count_events", "tally", "time_range"]
 
 Counts = Counter[tuple[tuple[str, ...], EpochMs | None]]
 
@@ -61,15 +61,6 @@ def tally(found: Iterable[PersistedEvent], by: Sequence[CountBy], bucket_ms: Dur
         )
         for event in found
     )
-
-
-def sorted_counts(counts: Counts, by: Sequence[CountBy], bucket_ms: DurationMs | None) -> list[Count]:
-    if not by and bucket_ms is None:
-        return [Count(key=(), bucket=None, count=sum(counts.values()))]
-    return [
-        Count(key=key, bucket=bucket, count=count)
-        for (key, bucket), count in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-    ]
 
 
 def time_range(events: MongoEvents) -> tuple[EpochMs, EpochMs] | None:

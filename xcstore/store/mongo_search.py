@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from xcstore.model.history import PersistedEvent
 from xcstore.store.base import EventQuery
 from xcstore.store.filtering import condition, number_of
 from xcstore.store.mongo_layout import EVENTS
 from xcstore.store.mongo_pages import Key, MongoEvents, all_of, key_of
+from xcstore.store.searching import Searched
 from xcstore.store.values import is_encodable
 from xcstore.units import EpochMs
 
-__all__ = ["Searched", "needs_search", "search"]
+__all__ = ["search"]
 
 _FIRST_PIECE: Final = 4_000
 _LARGEST_PIECE: Final = 256_000
@@ -29,19 +29,7 @@ _BEHIND_ALL: Final = (2**63 - 1, "\U0010ffff" * 50)
 """The seq and the id that no event of a moment comes after."""
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """One step of a search: an event that was found, or how far it has looked."""
-
-    key: Key
-    event: PersistedEvent | None
-
-
-def needs_search(query: EventQuery) -> bool:
-    return bool(query.text or query.payload_path)
-
-
-def search(events: MongoEvents, query: EventQuery, *, after: Key | None, newest_first: bool) -> Iterator[Searched]:
+def search(events: MongoEvents, query: EventQuery, *, after: Key | None, newest_first: bool) -> Iterator[Searched[Key]]:
     """Found events in page order, and after each piece of the way how far it is searched."""
     narrow = _narrowed(query)
     if narrow is None:
@@ -64,7 +52,7 @@ def search(events: MongoEvents, query: EventQuery, *, after: Key | None, newest_
 
 def _looked_through(
     events: MongoEvents, query: EventQuery, after: Key | None, newest_first: bool, narrow: dict[str, Any] | None
-) -> Iterator[Searched]:
+) -> Iterator[Searched[Key]]:
     holds = condition(query)
     while True:
         found = events.page(query, after, _PAGE, newest_first=newest_first, narrow=narrow)

@@ -7,13 +7,12 @@ documents to events and back, `mongo_writing` and `mongo_batches` appending, `mo
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from xcstore.errors import NotFoundError, StoreTimeoutError
+from xcstore.errors import NotFoundError
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store import filtering, mongo_causes, mongo_instances, mongo_outbox
@@ -37,16 +36,17 @@ from xcstore.store.base import (
 )
 from xcstore.store.codec import NO_REDACTION, Redaction, check_writable_outbox
 from xcstore.store.mongo_batches import Visible, roll_back_abandoned
-from xcstore.store.mongo_counts import count_events, sorted_counts, tally, time_range
+from xcstore.store.mongo_counts import count_events, tally, time_range
 from xcstore.store.mongo_database import MongoDatabase, MongoReader, check_writable, open_database
 from xcstore.store.mongo_deleting import delete_events
 from xcstore.store.mongo_layout import MongoLayout, find_layout
 from xcstore.store.mongo_pages import Key, MongoEvents, cursor_of, key_of, key_of_cursor
-from xcstore.store.mongo_search import needs_search, search
+from xcstore.store.mongo_search import search
 from xcstore.store.mongo_snapshots import DocumentDefinitionStore, DocumentSnapshotStore, refuse_foreign
 from xcstore.store.mongo_status import read_status
 from xcstore.store.mongo_writing import MongoWriter
-from xcstore.store.reading import stream_after
+from xcstore.store.reading import sorted_counts, stream_after
+from xcstore.store.searching import needs_search, searched_all, searched_page
 from xcstore.units import DurationMs, EpochMs
 
 if TYPE_CHECKING:
@@ -316,29 +316,9 @@ class DocumentEventStore:
     def _searched_page(
         self, query: EventQuery, after: Key | None, limit: int, kind: str, *, newest_first: bool
     ) -> Page[PersistedEvent]:
-        deadline = time.monotonic() + self._search_seconds
-        found: list[PersistedEvent] = []
-        place: Key | None = None
-        for step in search(self._events, query, after=after, newest_first=newest_first):
-            if step.event is not None:
-                if len(found) == limit and place is not None:
-                    return Page(items=tuple(found), next=cursor_of(kind, place))
-                found.append(step.event)
-                place = step.key
-            elif time.monotonic() >= deadline:
-                if len(found) == limit and place is not None:
-                    return Page(items=tuple(found), next=cursor_of(kind, place))
-                return Page(items=tuple(found), next=cursor_of(kind, step.key), searched_to=EpochMs(step.key[0]))
-        return Page(items=tuple(found))
+        steps = search(self._events, query, after=after, newest_first=newest_first)
+        return searched_page(steps, limit, self._search_seconds, lambda place: cursor_of(kind, place))
 
     def _searched_all(self, query: EventQuery, *, newest_first: bool) -> Iterator[PersistedEvent]:
-        """All that is found, for answers that must be whole; they take as long as one question may."""
-        deadline = time.monotonic() + self._database.statement_timeout_ms / 1000
-        for step in search(self._events, query, after=None, newest_first=newest_first):
-            if step.event is not None:
-                yield step.event
-            elif time.monotonic() >= deadline:
-                raise StoreTimeoutError(
-                    f"{self.identity} could not search through all events within "
-                    f"{self._database.statement_timeout_ms / 1000:g} s; narrow the time range"
-                )
+        steps = search(self._events, query, after=None, newest_first=newest_first)
+        return searched_all(steps, self._database.statement_timeout_ms / 1000, self.identity)

@@ -7,11 +7,13 @@ from typing import TypeVar
 
 from xcstore.errors import NotFoundError, UnknownEventError
 from xcstore.model.history import PersistedEvent
-from xcstore.store.base import Cursor, Page
+from xcstore.store.base import Count, CountBy, Cursor, Page
+from xcstore.units import DurationMs, EpochMs
 
-__all__ = ["all_pages", "only_event", "stream_after"]
+__all__ = ["all_pages", "only_event", "sorted_counts", "stream_after"]
 
 T = TypeVar("T")
+Bucket = TypeVar("Bucket", bound=int | None)
 
 
 def stream_after(stream: Sequence[PersistedEvent], instance_id: str, last_event_id: str) -> Sequence[PersistedEvent]:
@@ -41,3 +43,15 @@ def all_pages(page_after: Callable[[Cursor | None], Page[T]]) -> Iterator[T]:
         after = page.next
         if after is None:
             return
+
+
+def sorted_counts(
+    counts: Mapping[tuple[tuple[str, ...], Bucket], int], by: Sequence[CountBy], bucket_ms: DurationMs | None
+) -> list[Count]:
+    """Counts by (values, bucket) as `EventStore.count` gives them."""
+    if not by and bucket_ms is None:
+        return [Count(key=(), bucket=None, count=sum(counts.values()))]
+    return [
+        Count(key=key, bucket=None if bucket is None else EpochMs(bucket), count=number)
+        for (key, bucket), number in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or 0))
+    ]

@@ -41,7 +41,7 @@ from xcstore.store.base import (
 from xcstore.store.cancelling import RunningQueries
 from xcstore.store.codec import NO_REDACTION, Redaction
 from xcstore.store.cursors import decode_cursor, encode_cursor
-from xcstore.store.reading import only_event, stream_after
+from xcstore.store.reading import only_event, sorted_counts, stream_after
 from xcstore.store.scanned_instances import Lifetime, Source, counted_states, find_instances
 from xcstore.store.scanned_rows import Key, Row, decoded
 from xcstore.store.scanned_traces import Effects, walk
@@ -275,12 +275,7 @@ class ScanningEventStore(ABC):
                 )
                 for row in self._matching(query, question)
             )
-        if not by and bucket_ms is None:
-            return [Count(key=(), bucket=None, count=counts.total())]
-        return [
-            Count(key=key, bucket=None if bucket is None else EpochMs(bucket), count=number)
-            for (key, bucket), number in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-        ]
+        return sorted_counts(counts, by, bucket_ms)
 
     def time_range(self) -> tuple[EpochMs, EpochMs] | None:
         ends = [self._read_rows(Scope(_ALL), None, None, newest_first=last, limit=1) for last in (False, True)]

@@ -9,14 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from xcstore.store.base import Count, CountBy, EventQuery
+from xcstore.store.base import CountBy, EventQuery
 from xcstore.store.sql_layout import AnySelect, SqlLayout, int64
 from xcstore.store.sql_pages import conditions, expect_scan
 from xcstore.store.sql_rollups import counted_in_rollup, edges, rollup_conditions
 from xcstore.store.sql_tables import event_counts
 from xcstore.units import DurationMs, EpochMs
 
-__all__ = ["Counts", "count_events", "sorted_counts"]
+__all__ = ["Counts", "count_events"]
 
 Counts = Counter[tuple[tuple[str, ...], EpochMs | None]]
 
@@ -40,15 +40,6 @@ def count_events(
     for start, end in rest:
         counts.update(dict(_from_events(connection, layout, replace(query, start=start, end=end), by, bucket_ms)))
     return counts
-
-
-def sorted_counts(counts: Counts, by: Sequence[CountBy], bucket_ms: DurationMs | None) -> list[Count]:
-    if not by and bucket_ms is None:
-        return [Count(key=(), bucket=None, count=sum(counts.values()))]
-    return [
-        Count(key=key, bucket=bucket, count=count)
-        for (key, bucket), count in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-    ]
 
 
 def _from_events(

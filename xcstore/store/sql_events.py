@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from xcstore.errors import NotFoundError, ReadOnlyStoreError, StoreTimeoutError
+from xcstore.errors import NotFoundError, ReadOnlyStoreError
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
 from xcstore.store import (
@@ -45,8 +44,9 @@ from xcstore.store.base import (
     Trace,
 )
 from xcstore.store.codec import NO_REDACTION, Redaction, check_writable_outbox
-from xcstore.store.reading import only_event, stream_after
-from xcstore.store.sql_counts import Counts, count_events, sorted_counts
+from xcstore.store.reading import only_event, sorted_counts, stream_after
+from xcstore.store.searching import needs_search, searched_all, searched_page
+from xcstore.store.sql_counts import Counts, count_events
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_layout import AnyRow, AnySelect, SqlLayout
 from xcstore.store.sql_pages import Key, after_key, conditions, cursor_of, key_of, ordered, select_events
@@ -217,7 +217,7 @@ class SqlEventStore:
         sql_search.refuse_masked(query, self._redact)
         kind = "events-desc" if newest_first else "events-asc"
         key = None if after is None else key_of(self._layout, after, kind)
-        if sql_search.needs_search(query):
+        if needs_search(query):
             return self._searched_page(query, key, limit, kind, newest_first=newest_first)
         events, following = self._page(query, key, limit, newest_first=newest_first)
         return Page(items=tuple(events), next=None if following is None else cursor_of(kind, following))
@@ -228,7 +228,7 @@ class SqlEventStore:
         filtering.check_query(query)
         filtering.check_count(by, bucket_ms)
         sql_search.refuse_masked(query, self._redact)
-        if sql_search.needs_search(query):
+        if needs_search(query):
             counts = Counts(
                 (
                     tuple(getattr(event, name) for name in by),
@@ -326,11 +326,11 @@ class SqlEventStore:
     ) -> pa.Table:
         filtering.check_query(query)
         sql_search.refuse_masked(query, self._redact)
-        if not sql_search.needs_search(query) and sql_arrow.is_fast(self._layout, self._redact, columns):
+        if not needs_search(query) and sql_arrow.is_fast(self._layout, self._redact, columns):
             return sql_arrow.fetch(self._database, self._layout, query, columns, limit, newest_first=newest_first)
         from xcstore.store.arrow_tables import events_table  # pyarrow takes a while to import
 
-        if sql_search.needs_search(query):
+        if needs_search(query):
             events = self._searched_all(query, newest_first=newest_first)
         else:
             events = self._paged_all(query, newest_first=newest_first)
@@ -423,37 +423,16 @@ class SqlEventStore:
     def _searched_page(
         self, query: EventQuery, after: Key | None, limit: int, kind: str, *, newest_first: bool
     ) -> Page[PersistedEvent]:
-        deadline = time.monotonic() + self._search_seconds
-        found: list[PersistedEvent] = []
-        place: Key | None = None
-        for step in sql_search.search(
+        steps = sql_search.search(
             self._database, self._layout, query, self._redact, after=after, newest_first=newest_first
-        ):
-            if step.event is not None:
-                if len(found) == limit:
-                    assert place is not None
-                    return Page(items=tuple(found), next=cursor_of(kind, place))
-                found.append(step.event)
-                place = step.key
-            elif time.monotonic() >= deadline:
-                if len(found) == limit and place is not None:
-                    return Page(items=tuple(found), next=cursor_of(kind, place))
-                return Page(items=tuple(found), next=cursor_of(kind, step.key), searched_to=EpochMs(step.key[0]))
-        return Page(items=tuple(found))
+        )
+        return searched_page(steps, limit, self._search_seconds, lambda place: cursor_of(kind, place))
 
     def _searched_all(self, query: EventQuery, *, newest_first: bool) -> Iterator[PersistedEvent]:
-        """All that is found, for answers that must be whole; they take as long as one statement may."""
-        deadline = time.monotonic() + self._database.statement_timeout_ms / 1000
-        for step in sql_search.search(
+        steps = sql_search.search(
             self._database, self._layout, query, self._redact, after=None, newest_first=newest_first
-        ):
-            if step.event is not None:
-                yield step.event
-            elif time.monotonic() >= deadline:
-                raise StoreTimeoutError(
-                    f"{self.identity} could not search through all events within "
-                    f"{self._database.statement_timeout_ms / 1000:g} s; narrow the time range"
-                )
+        )
+        return searched_all(steps, self._database.statement_timeout_ms / 1000, self.identity)
 
 
 def refuse_foreign(database: SqlDatabase, layout: SqlLayout) -> None:

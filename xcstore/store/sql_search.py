@@ -17,16 +17,16 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from xcstore.errors import QueryError
-from xcstore.model.history import PersistedEvent
 from xcstore.store.base import EventQuery
 from xcstore.store.codec import Redaction
 from xcstore.store.filtering import condition, list_position, number_of
+from xcstore.store.searching import Searched
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_layout import AnyRow, SqlLayout
 from xcstore.store.sql_pages import Key, after_key, conditions, ordered, select_events
 from xcstore.units import EpochMs
 
-__all__ = ["Searched", "needs_search", "refuse_masked", "search"]
+__all__ = ["refuse_masked", "search"]
 
 _FIRST_PIECE: Final = 4_000
 _LARGEST_PIECE: Final = 128_000
@@ -40,18 +40,6 @@ _REWRITTEN: Final = re.compile(r"e[+-]|\.0")
 """Parts of numbers that Python and a stored text may write differently."""
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{0,3}")
 """What may be found in the exponent of a number as Python writes it, such as the 05 of 1e-05."""
-
-
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """One step of a search: an event that was found, or how far it has looked."""
-
-    key: Key
-    event: PersistedEvent | None
-
-
-def needs_search(query: EventQuery) -> bool:
-    return bool(query.text or query.payload_path)
 
 
 def refuse_masked(query: EventQuery, redact: Redaction) -> None:
@@ -68,7 +56,7 @@ def search(
     *,
     after: Key | None,
     newest_first: bool,
-) -> Iterator[Searched]:
+) -> Iterator[Searched[Key]]:
     """Found events in page order, and after each piece of the way how far it is searched."""
     holds = condition(query)
     wide = _wide_condition(database, layout, query)
