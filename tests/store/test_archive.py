@@ -558,8 +558,8 @@ def test_a_question_that_takes_too_long_is_given_up(writer: Stores, folder: Path
     writer.events.append_many(event(payload={"text": "x" * 200, "n": n}) for n in range(20_000))
 
     with (
-        open_archive_stores(f"archive:///{folder}", statement_timeout_ms=1) as stores,
         pytest.raises(StoreTimeoutError, match=r"0\.001 s"),
+        open_archive_stores(f"archive:///{folder}", statement_timeout_ms=1) as stores,
     ):
         stores.events.to_arrow(EventQuery())
 

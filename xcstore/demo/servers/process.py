@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import select
 import shutil
 import signal
@@ -22,6 +23,7 @@ LOOPBACK: Final = "127.0.0.1"
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 20
 _ASKED_EVERY: Final = 0.02
+_SERVER_PORTS: Final = range(20_000, 32_000)
 
 
 class Server:
@@ -143,11 +145,16 @@ class Server:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listens on.
+
+    Below those that the system gives to outgoing connections: one of them could take the port of a server that is
+    down for a moment, and keep it from starting again.
+    """
+    for port in random.sample(_SERVER_PORTS, len(_SERVER_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise StoreUnavailableError(f"no port of {LOOPBACK} from {_SERVER_PORTS[0]} to {_SERVER_PORTS[-1]} is free")
 
 
 def accepts(port: int) -> bool:

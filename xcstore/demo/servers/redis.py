@@ -44,7 +44,8 @@ def running_redis(folder: Path, port: int | None = None) -> Iterator[Server]:
     data.mkdir(parents=True, exist_ok=True)
     program, environment = _program()
     # Each write is in the file before it is acknowledged, so that a kill loses none.
-    settings = {"bind": LOOPBACK, "port": str(port), "dir": str(data), "save": "", "appendonly": "yes"}
+    durable = {"save": "", "appendonly": "yes", "appendfsync": "always"}
+    settings = {"bind": LOOPBACK, "port": str(port), "dir": str(data), **durable}
     server = Server(
         "Redis",
         f"redis://{LOOPBACK}:{port}/",
