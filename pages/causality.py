@@ -15,10 +15,10 @@ if not event_id:
     st.stop()
 
 direction, group_by, limit = causality.options()
-trace = causality.find(event_id, direction, limit)
-if trace is None:
+found = causality.find(event_id, direction, limit)
+if found is None:
     st.stop()
-view = views.build(trace, zone=state.zone(), group_by=group_by, components=loading.component_names())
+view = views.build(found, zone=state.zone(), group_by=group_by, components=loading.component_names())
 
 causality.heading(view)
 st.caption(view.summary)

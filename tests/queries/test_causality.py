@@ -11,7 +11,7 @@ def test_a_neighbourhood_is_what_the_store_traces(stores):
     stores.events.append(event(id="a"))
     stores.events.append(event(id="b", caused_by=("a",)))
 
-    assert neighbourhood(stores, "a").links == (("a", "b"),)
+    assert [(link.cause_id, link.effect_id) for link in neighbourhood(stores, "a").graph.links] == [("a", "b")]
     with pytest.raises(NotFoundError):
         neighbourhood(stores, "nobody")
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from datetime import UTC
 
 from tests.factories import event
+from xcstore.analysis.causality import causal_graph
+from xcstore.queries.causality import Neighbourhood
 from xcstore.render.diagram import legend
 from xcstore.render.labels import short_id
-from xcstore.store.base import Trace
 from xcstore.views.causality import build
 
 T0 = 1_767_225_600_000
@@ -15,8 +16,17 @@ def made(name: str, at: int, *causes: str, **more: object):
     return event(id=name, persisted_at=T0 + at, caused_by=causes, **more)
 
 
-def trace(*events, links, missing=(), **more: object) -> Trace:
-    return Trace(root_id=events[0].id, events=events, links=tuple(links), missing=missing, **more)  # type: ignore[arg-type]
+def trace(*events, links, **more: object) -> Neighbourhood:
+    graph = causal_graph(events, links)
+    root = events[0].id
+    return Neighbourhood(
+        root_id=root,
+        direction="both",
+        mode="recorded",
+        graph=graph,
+        depths=graph.depths(root),
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def test_causes_and_effects_are_rows_in_order_of_distance_and_nodes_of_one_picture():
@@ -68,7 +78,7 @@ def test_a_link_that_cannot_be_right_is_doubtful_in_picture_table_and_words():
 
 
 def test_a_missing_cause_is_a_ghost_and_is_counted_apart():
-    view = build(trace(made("b", 0, "gone"), links=[("gone", "b")], missing=("gone",)), zone=UTC)
+    view = build(trace(made("b", 0, "gone"), links=[("gone", "b")]), zone=UTC)
 
     ghost = view.diagram.nodes[-1]
     assert (ghost.id, ghost.sublabel, ghost.never_reached) == ("gone", "not in this store", True)

@@ -1,6 +1,7 @@
-"""Who caused whom, along the causes that the runtime recorded.
+"""Who caused whom, and who says so.
 
 Recorded causes can be wrong: the TypeScript runtime names the previous transition of the same runtime. So each link
+has a provenance: recorded by the runtime, or inferred by a named rule of `analysis.inference`, with its evidence. It
 comes with the facts that speak for or against it, and is doubtful where a rule that cannot err says so.
 """
 
@@ -8,24 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
 
 import rustworkx as rx
 
 from xcstore.model.history import CREATION, PersistedEvent
 from xcstore.units import DurationMs
 
-__all__ = ["CausalGraph", "Link", "causal_graph"]
+__all__ = ["MODES", "CausalGraph", "Link", "Mode", "Provenance", "causal_graph"]
 
+Provenance = Literal["recorded", "inferred"]
+Mode = Literal["recorded", "repaired", "both"]
+"""Which links are shown: as recorded; with doubtful ones replaced by what the rules infer; or all of both."""
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 TIMER_REASONS = frozenset({"timeout", "auto-transition", "timeout_expired_during_restart"})
 """`payload.reason` of events that the runtime's own timers send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One recorded cause. What is None could not be told, because the cause is not in the store."""
+    """One cause of one event. What is None could not be told, because the cause is not in the store."""
 
     cause_id: str
     effect_id: str
+    provenance: Provenance = "recorded"
+    rule: str = ""
+    """Name of the rule that inferred it (`analysis.inference.RULES`); '' where it was recorded."""
+    evidence: str = ""
+    """What the rule saw, in words: 'created by Order 7f…c2 3 ms earlier: parentInstanceId'. Stored text: escape it."""
     same_instance: bool | None = None
     crosses_component: bool | None = None
     gap_ms: DurationMs | None = None

@@ -10,7 +10,7 @@ from xcstore.errors import NotFoundError
 from xcstore.queries import causality as queries
 from xcstore.queries.instances import newest
 from xcstore.render.labels import markdown_escape, moment_text, short_id, visible_text
-from xcstore.store.base import Direction, Trace
+from xcstore.store.base import Direction
 from xcstore.ui import loading, state, tables, widgets
 from xcstore.views.causality import CausalityView, Grouping
 
@@ -52,10 +52,10 @@ def recent() -> None:
     st.caption(f"the newest {len(events)}")
 
 
-def find(event_id: str, direction: Direction, limit: int) -> Trace | None:
+def find(event_id: str, direction: Direction, limit: int) -> queries.Neighbourhood | None:
     """The trace of the event; None, and said so, where the store does not hold it."""
     try:
-        return loading.ask(queries.neighbourhood, event_id, direction, limit)
+        return loading.ask(queries.neighbourhood, event_id, direction=direction, max_events=limit)
     except NotFoundError:
         st.warning(
             f"No event {markdown_escape(repr(event_id), 300)} in this store; it may be in another store, or only be "

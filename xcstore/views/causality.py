@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from xcstore.analysis.causality import CausalGraph, Link, causal_graph
+from xcstore.analysis.causality import CausalGraph, Link
 from xcstore.queries.causality import records_true_causes
 from xcstore.render.diagram import Diagram, Edge, Node
 from xcstore.render.labels import count_text, duration_text, moment_text, short_id, visible_text
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from xcstore.model.history import PersistedEvent
-    from xcstore.store.base import Trace
+    from xcstore.queries.causality import Neighbourhood
 
 __all__ = ["CausalityView", "Grouping", "build"]
 
@@ -47,12 +47,10 @@ class CausalityView:
 
 
 def build(
-    trace: Trace, *, zone: tzinfo, group_by: Grouping = "machine", components: Sequence[str] = ()
+    found: Neighbourhood, *, zone: tzinfo, group_by: Grouping = "machine", components: Sequence[str] = ()
 ) -> CausalityView:
-    """The view of one trace; the event that was asked for is its first. `components`: all of the store, for colours."""
-    graph = causal_graph(trace.events, trace.links)
-    depths = graph.depths(trace.root_id)
-    root = graph.events[trace.root_id]
+    """The view of one event and its surroundings. `components`: all of the store, for colours."""
+    graph, depths, root = found.graph, found.depths, found.root
     events = sorted(graph.events.values(), key=lambda event: (depths.get(event.id, 0), event.persisted_at, event.id))
     causes = sum(depth < 0 for depth in depths.values()) - sum(depths.get(name, 0) < 0 for name in graph.missing)
     effects = sum(depth > 0 for depth in depths.values())
@@ -61,7 +59,7 @@ def build(
         root=root,
         heading=f"{root.event_type}: {root.state_before or '(new)'} → {root.state_after}",
         summary=_summary(graph, causes, effects),
-        shown=_shown(trace),
+        shown=_shown(found),
         diagram=_diagram(graph, root, depths, zone=zone, group_by=group_by, components=components),
         events=tuple(_event_row(event, graph, depths, zone=zone) for event in events),
         event_ids=tuple(event.id for event in events),
@@ -69,7 +67,7 @@ def build(
         link_events=tuple(link.effect_id for link in graph.links),
         warnings=_warnings(graph, doubtful),
         doubtful=doubtful,
-        true_causes=records_true_causes(trace.events),
+        true_causes=records_true_causes(graph.events.values()),
     )
 
 
@@ -91,11 +89,12 @@ def _summary(graph: CausalGraph, causes: int, effects: int) -> str:
     )
 
 
-def _shown(trace: Trace) -> str:
-    if not trace.truncated:
+def _shown(found: Neighbourhood) -> str:
+    if not found.truncated:
         return ""
-    total = len(trace.events) + max(1, trace.unread)
-    return f"shown {len(trace.events):,} of at least {total:,} connected events, the nearest"
+    shown = len(found.graph.events)
+    total = shown + max(1, found.unread)
+    return f"shown {shown:,} of at least {total:,} connected events, the nearest"
 
 
 def _diagram(
