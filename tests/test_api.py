@@ -8,20 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from http.client import HTTPMessage
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.api_serving import Answer, get, served
 from tests.factories import START, event, snapshot
-from xcstore.api import create_api
 from xcstore.config import Settings
 from xcstore.errors import ConfigError, StoreUnavailableError
 from xcstore.ops.metrics import Metrics
@@ -33,57 +28,6 @@ ROOT = Path(__file__).parents[1]
 DEAD = "postgresql://app:s3cret@127.0.0.1:1/history"
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: HTTPMessage
-    text: str
-
-
-def get(url: str, token: str | None = None, host: str | None = None) -> Answer:
-    headers = {name: value for name, value in (("Authorization", token), ("Host", host)) if value is not None}
-    request = urllib.request.Request(url, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return Answer(answer.status, answer.headers, answer.read().decode())
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, error.headers, error.read().decode())
-
-
-@contextmanager
-def served(settings: Callable[[], Settings], hosts: Sequence[str] = ()) -> Iterator[str]:
-    """The API of these settings on a loopback port; the stores are opened as the dashboard opens them."""
-    opened: dict[str, Stores] = {}
-
-    def open_named(name: str) -> Stores:
-        if name not in opened:
-            opened[name] = open_stores(settings().store_urls()[name])
-        return opened[name]
-
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_api(settings, open_named, hosts=hosts), log_level="error", lifespan="off")
-    )
-    started = threading.Event()
-    run = server.startup
-
-    async def startup(sockets: list[socket.socket] | None = None) -> None:
-        await run(sockets)
-        started.set()
-
-    server.startup = startup  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        assert started.wait(30)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        for stores in opened.values():
-            stores.close()
 
 
 def samples(text: str) -> Samples:
@@ -246,7 +190,7 @@ def test_settings_that_cannot_be_read_are_told_in_one_sentence() -> None:
     with served(broken) as api:
         answer = get(f"{api}/metrics")
 
-    assert answer.status == 500
+    assert answer.status == 503
     assert json.loads(answer.text)["error"] == "SNAPSHOT_INTERVAL is 'x'; it must be a whole number"
 
 
@@ -313,3 +257,25 @@ def test_the_app_serves_figures_beside_its_pages_with_the_same_headers(
     assert get(f"{address}/api/nothing", "Bearer t0ken").status == 404
     assert get(f"{address}/api/metrics", "Bearer t0ken", host="evil.example").status == 400
     assert get(f"{address}/health").status == 200
+
+
+def test_the_app_serves_events_and_what_describes_them(
+    app: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATABASE_URL", "MONGO_URI"):
+        monkeypatch.delenv(name, raising=False)
+    url = f"sqlite:///{tmp_path / 'b.db'}"
+    with open_stores(url, read_only=False) as stores:
+        stores.events.append(event(id="a/b", persisted_at=START))
+        stores.events.append(event(id="c", caused_by=("a/b",), persisted_at=START + 1))
+    address = app(XCSTORE_URL=url, XCSTORE_API_TOKEN="t0ken", XCSTORE_DEMO="/nowhere.db")
+
+    answer = patiently(f"{address}/api/cross-component/causality/a%2Fb", "Bearer t0ken")
+
+    assert [found["id"] for found in json.loads(answer.text)["data"]["causality"]] == ["a/b", "c"]
+    assert json.loads(get(f"{address}/api/openapi.json").text)["servers"] == [{"url": "/api"}]
+    page = get(f"{address}/api/docs")
+    assert page.status == 200
+    assert 'href="/api/cross-component/events"' in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert get(f"{address}/api/cross-component/events").status == 401

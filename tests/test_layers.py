@@ -37,6 +37,7 @@ ALLOWED = {
     "pages": {"ui", "views", "queries", "errors", "units", "model", "render", "base"},
     "app": {"ui", "api"},
     "api": STORE | {"queries", "replay", "ops", "analysis", "runtime"},
+    "notebook": STORE | {"queries", "views", "render", "analysis", "ops", "runtime"},
     "commands": STORE | {"queries", "replay", "ops", "analysis", "runtime", "demo"},
     "cli": STORE | {"queries", "replay", "ops", "analysis", "runtime", "demo", "commands"},
     "__main__": {"cli"},

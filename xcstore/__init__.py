@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xcstore.model.definition import Component, StateMachine
     from xcstore.model.history import Instance, InstanceSnapshot, PersistedEvent
     from xcstore.model.loader import load_component, load_folder
+    from xcstore.notebook import correlate, critical_path, history, trace, verify
     from xcstore.ops.importing import import_files
     from xcstore.redaction import Redaction
     from xcstore.runtime.clock import SimulatedClock, SystemClock
@@ -61,14 +62,19 @@ __all__ = [
     "Stores",
     "SystemClock",
     "XcstoreError",
+    "correlate",
+    "critical_path",
     "events_frame",
     "events_to_frame",
+    "history",
     "import_files",
     "instances_to_frame",
     "load_component",
     "load_folder",
     "open_stores",
     "snapshots_to_frame",
+    "trace",
+    "verify",
 ]
 
 _HOMES = {
@@ -99,14 +105,19 @@ _HOMES = {
     "Stores": "store.base",
     "SystemClock": "runtime.clock",
     "XcstoreError": "errors",
+    "correlate": "notebook",
+    "critical_path": "notebook",
     "events_frame": "frames",
     "events_to_frame": "frames",
+    "history": "notebook",
     "import_files": "ops.importing",
     "instances_to_frame": "frames",
     "load_component": "model.loader",
     "load_folder": "model.loader",
     "open_stores": "store.opening",
     "snapshots_to_frame": "frames",
+    "trace": "notebook",
+    "verify": "notebook",
 }
 
 

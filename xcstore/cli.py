@@ -26,6 +26,7 @@ from xcstore.commands import (
     serve_demo,
     simulate,
     validate,
+    verify,
 )
 from xcstore.commands.common import complain, one_line
 from xcstore.config import Settings
@@ -57,7 +58,21 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m xcstore", description="Read, trace, replay and restore the event histories of state machines."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (import_, demo, validate, run, simulate, info, health, serve_demo, prune, backup, restore, digest):
+    for command in (
+        import_,
+        demo,
+        validate,
+        run,
+        simulate,
+        info,
+        health,
+        serve_demo,
+        prune,
+        backup,
+        restore,
+        digest,
+        verify,
+    ):
         command.add_to(commands)
     return parser
 

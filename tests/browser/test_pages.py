@@ -37,7 +37,7 @@ from xcstore.units import EpochMs
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 
-PAGES = ("", "events", "instances", "machines", "causality", "health")
+PAGES = ("", "events", "instances", "machines", "causality", "integrity", "compare", "health")
 HOSTILE = "<img src=x onerror"
 KEY = "ORD-00123"
 TABLE = "Events, newest first"

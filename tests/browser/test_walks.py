@@ -157,7 +157,7 @@ def test_walk_3_who_set_this_field_to_this_value_and_from_which_event_it_came(
     reopens(page)
 
     pick_row(page, "Events that set amount", 0)
-    expect(page.get_by_text("ITEM_CHANGED: Draft → Draft")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("ITEM_CHANGED: Draft → Draft", exact=True)).to_be_visible(timeout=WAIT_MS)
     ready(page)
     assert f"event={setter.id}" in page.url
     reopens(page)
@@ -167,3 +167,104 @@ def test_walk_3_who_set_this_field_to_this_value_and_from_which_event_it_came(
     expect(page.get_by_test_id("stCode").filter(has_text=setter.id).first).to_be_visible()
     expect(page.get_by_test_id("stJson")).to_contain_text(f'"amount":{amount:g}')
     reopens(page)
+
+
+def test_walk_3_crosses_components_to_the_event_that_brought_the_value_from_outside(
+    page: Any, start: str, demo: Demo, reopens: Any
+) -> None:
+    made = {event.machine_name: event for event in demo.touched(GUIDED) if event.event_type == "INSTANCE_CREATED"}
+    parcel, shipment, order = made["Parcel"], made["Shipment"], made["Order"]
+    city = order.payload["initialContext"]["address"]["city"]
+    go(page, start)
+    search(page, GUIDED)
+
+    page.get_by_test_id("stMain").locator(f'a[href*="instance={parcel.instance_id}"]').first.click()
+    on_page(page, "Instances")
+    page.get_by_role("tab", name="Who set a field").click()
+    page.get_by_role("combobox", name="Field", exact=True).click()
+    page.keyboard.type("city")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Where this value came from")).to_be_visible(timeout=WAIT_MS)
+    ready(page)
+
+    # From the parcel to its shipment, and from there to the order in another component, where it has another name.
+    words = text(page)
+    assert "3 steps back through 3 instances of 2 components" in words
+    assert "caused by PACKED of Shipment" in words
+    assert re.search(
+        r"crosses a component · by causal link and equal value: caused by BOOK_SHIPMENT of Order .*recorded link · "
+        r"the definition takes it from address\.city, which holds an equal value",
+        words,
+    )
+    assert words.count(f'city = "{city}"') == 3
+    assert f"The value came from outside with INSTANCE_CREATED of Order {short_id(order.instance_id)}" in words
+    reopens(page)
+
+    page.get_by_text("The same as a table").click()
+    steps = table(page, "Where this value came from")
+    assert [(row["component"], row["machine"], row["field"]) for row in steps] == [
+        ("ShippingComponent", "Parcel", "city"),
+        ("ShippingComponent", "Shipment", "city"),
+        ("OrderComponent", "Order", "address.city"),
+    ]
+    assert [row["set by event"] for row in steps] == ["INSTANCE_CREATED"] * 3
+    page.get_by_text("The same as a table").click()
+
+    # Each step is a link to the field of that instance, at the event that set it.
+    page.get_by_role("link", name=f"Order {short_id(order.instance_id)}").first.click()
+    page.wait_for_url(f"**instance={order.instance_id}**", timeout=WAIT_MS)
+    expect(page.get_by_text("1 step back through 1 instance of 1 component")).to_be_visible(timeout=WAIT_MS)
+    ready(page)
+    assert "field=address.city" in page.url
+    assert f"event={order.id}" in page.url
+    assert shipment.instance_id not in page.url
+    reopens(page)
+
+    page.go_back()
+    expect(page.get_by_text("3 steps back through 3 instances of 2 components")).to_be_visible(timeout=WAIT_MS)
+    ready(page)
+    assert f"instance={parcel.instance_id}" in page.url
+
+
+COUNT_CLICKS = """
+addEventListener("click", event => {
+  if (event.isTrusted) sessionStorage.clicks = Number(sessionStorage.clicks || 0) + 1
+}, true)
+"""
+
+
+def test_why_a_given_order_is_stuck_is_found_from_the_overview_in_at_most_four_clicks(
+    page: Any, start: str, demo: Demo, reopens: Any
+) -> None:
+    page.add_init_script(COUNT_CLICKS)
+    lost = demo.order(LOST)
+    touched = {event.machine_name: event for event in demo.touched(LOST)}
+    reservation, shelf = touched["Reservation"], touched["StockItem"]
+    checking = demo.of(reservation.instance_id)[-1]
+    go(page, start)
+
+    page.locator(f'a[href*="instance={lost}"]').first.click()
+    on_page(page, "Instances")
+
+    # What it waits for, who should send that, what that one waits for in turn, and where the trail ends.
+    panel = page.locator(".st-key-instances-why")
+    expect(panel).to_contain_text("Why it waits", timeout=WAIT_MS)
+    words = plain(panel.inner_text())
+    since = moment_text(demo.of(lost)[-1].persisted_at, UTC)
+    assert f"Order {short_id(lost)} waits in Reserving since {since}" in words
+    assert "for STOCK_RESERVED (by the definition sent by Reservation of InventoryComponent, entering Held)" in words
+    name = f"Reservation {short_id(reservation.instance_id)}"
+    asked = moment_text(checking.persisted_at, UTC)
+    assert f"Entering Reserving set {name} of InventoryComponent in motion" in words
+    assert f"It waits in Checking since {asked}" in words
+    assert "for STOCK_HELD (as seen, sent by StockItem of InventoryComponent in 5 of 5 latest cases)" in words
+    assert f"Entering Checking set StockItem {short_id(shelf.instance_id)} of InventoryComponent in motion" in words
+    assert re.search(r"It handled RESERVE_UNITS .* which as seen in other cases sends STOCK_HELD", words)
+    assert f"No STOCK_HELD to {name} is seen after that, as far as is stored." in words
+    reopens(page)
+
+    panel.get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", name=re.compile("○ Checking$"))).to_be_visible(timeout=WAIT_MS)
+    ready(page)
+    assert f"{name} waits in Checking since {asked}" in plain(panel.inner_text())
+    assert int(page.evaluate("sessionStorage.clicks")) <= 4

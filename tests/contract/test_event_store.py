@@ -284,6 +284,20 @@ def test_going_on_from_an_event_outside_the_stream_is_refused(stores: Stores, la
 # Several writers
 
 
+@pytest.mark.needs("append", "expected_last_id")
+def test_an_id_that_is_present_is_refused_also_where_the_last_moment_has_to_be_put_in_order(stores):
+    first = event(id="e1", instance_id="i1", state_before="", state_after="New", persisted_at=START)
+    rival = event(id="e2", instance_id="i1", state_before="Sent", state_after="Paid", persisted_at=START)
+    for one in (first, rival):
+        stores.events.append(one)
+    last = stores.events.get_events_for_instance("i1")[-1].id
+
+    with pytest.raises(DuplicateEventError):
+        stores.events.append(event(id="e1", instance_id="i1", persisted_at=START + 1), expected_last_id=last)
+
+    assert {one.id for one in stores.events.get_events_for_instance("i1")} == {"e1", "e2"}
+
+
 @pytest.mark.needs("expected_last_id")
 def test_an_expected_last_event_lets_the_append_through(stores: Stores) -> None:
     stores.events.append(event(id="a"), expected_last_id="")

@@ -76,6 +76,8 @@ def views(history: History) -> list[tuple[str, dict[str, str | list[str]]]]:
         ("instances", {"instance": instance}),
         ("machines", {"machine": "Order", "state": "Draft"}),
         ("causality", {"event": caused.id}),
+        ("compare", {"left": instance, "typical": "yes"}),
+        ("compare", {"what": "traces", "left": caused.id, "typical": "yes", "links": "recorded"}),
     ]
 
 
@@ -96,6 +98,9 @@ def shown(open_page: OpenPage, url: str, history: History) -> Figures:
         assert not app.exception, (page, address, [item.value for item in app.exception])
         assert not app.error, (page, address, [item.value for item in app.error])
         assert app.header[0].value == page.capitalize()
+        if page == "integrity":
+            app.button(key="integrity-run").click().run()
+            assert not app.exception, [item.value for item in app.exception]
         found[f"{page} {address}"] = {} if page in MEASURED else figures(app)
         if page == "events" and not address:
             app.button(key="events-pages-on").click().run()

@@ -12,6 +12,11 @@ def table(app, label: str):
     return next((item.value for item in app.dataframe if item.proto.alt == label), None)
 
 
+def links(app):
+    app.session_state["causality-tabs"] = "Links"
+    return table(app.run(), "Causal links")
+
+
 def says(app, part: str) -> bool:
     kinds = ("text", "caption", "markdown", "info", "warning")
     return any(part in item.value for kind in kinds for item in app.get(kind))
@@ -51,15 +56,15 @@ def test_without_an_event_the_newest_ones_can_be_picked(open_page, chain_url):
 
 
 def test_causes_and_effects_are_rows_by_distance(open_page, chain_url):
-    app = open_page(chain_url, "causality", event="n150", limit="50")
+    app = open_page(chain_url, "causality", event="n150", limit="50", links="recorded")
 
     assert not app.exception
     rows = table(app, "Causes and effects")
-    assert len(rows) == 50
+    assert len(rows) == 49, "whole levels of two"
     assert rows[rows["is"] == "this event"]["event id"].tolist() == ["n150"]
     assert sorted(rows["step"]) == rows["step"].tolist()
-    assert says(app, "shown 50 of at least")
-    assert len(table(app, "Recorded links")) == 49
+    assert says(app, "Shown 49 of at least")
+    assert len(links(app)) == 48
 
 
 def test_direction_and_limit_are_in_the_address(open_page, chain_url):
@@ -78,7 +83,7 @@ def test_a_trace_beyond_what_can_be_drawn_is_a_table_with_a_notice(open_page, tm
         stores.events.append(event(id="root"))
         stores.events.append_many(event(id=f"leaf{number}", caused_by=("root",)) for number in range(700))
 
-    app = open_page(url, "causality", event="root", limit="2000")
+    app = open_page(url, "causality", event="root", limit="2000", view="graph")
 
     assert not app.exception
     assert says(app, "Not drawn: 701 nodes")
@@ -86,15 +91,36 @@ def test_a_trace_beyond_what_can_be_drawn_is_a_table_with_a_notice(open_page, tm
 
 
 def test_a_cycle_a_missing_cause_and_an_impossible_link_are_shown_and_said(open_page, chain_url):
-    ring = open_page(chain_url, "causality", event="ring1")
+    ring = open_page(chain_url, "causality", event="ring1", links="recorded")
     assert says(ring, "2 events cause each other")
-    assert set(table(ring, "Recorded links")["link"]) == {"⚠ doubtful"}
+    assert set(links(ring)["link"]) == {"⚠ doubtful"}
 
     ghost = open_page(chain_url, "causality", event="ghosted")
     assert says(ghost, "not in this store")
 
-    early = open_page(chain_url, "causality", event="early", direction="causes", limit="50")
-    assert says(early, "1 recorded link cannot be right")
+    early = open_page(chain_url, "causality", event="early", direction="causes", limit="50", links="recorded")
+    assert "stored before its cause" in links(early)["doubts"][0]
+
+
+def test_the_critical_path_of_a_trace_is_a_tab(open_page, demo_url):
+    with open_stores(demo_url) as stores:
+        shipped = next(e.id for e in stores.events.get_all_events() if e.event_type == "BOOK_SHIPMENT")
+    app = open_page(demo_url, "causality", event=shipped)
+    app.session_state["causality-tabs"] = "Critical path"
+    app.run()
+
+    assert not app.exception
+    assert len(table(app, "Segments of the critical path"))
+
+
+@pytest.mark.parametrize("view", ["spacetime", "graph", "map"])
+@pytest.mark.parametrize("mode", ["repaired", "recorded", "both"])
+def test_each_picture_works_in_each_mode_and_is_in_the_address(open_page, chain_url, view, mode):
+    app = open_page(chain_url, "causality", event="n010", view=view, links=mode, limit="50")
+
+    assert not app.exception
+    assert app.segmented_control(key="causality-picture").value == view
+    assert app.segmented_control(key="causality-mode").value == mode
 
 
 def test_an_unknown_event_is_said_to_be_unknown_and_another_can_be_picked(open_page, chain_url):
@@ -107,10 +133,10 @@ def test_an_unknown_event_is_said_to_be_unknown_and_another_can_be_picked(open_p
 
 
 def test_how_far_links_can_be_trusted_depends_on_who_wrote_the_events(open_page, chain_url, demo_url):
-    assert says(open_page(chain_url, "causality", event="n001"), "may be wrong: the TypeScript runtime")
+    assert says(open_page(chain_url, "causality", event="n001", links="recorded"), "and may be wrong")
     with open_stores(demo_url) as stores:
         own = next(stored.id for stored in stores.events.get_all_events() if stored.event_type == "BOOK_SHIPMENT")
-    assert says(open_page(demo_url, "causality", event=own), "Links are causes as the runtime recorded them.")
+    assert says(open_page(demo_url, "causality", event=own), "Links are causes as the runtime recorded them")
 
 
 def test_an_empty_store_says_what_to_do(open_page, empty_url):
@@ -132,7 +158,7 @@ def test_hostile_text_is_shown_as_text(open_page, hostile_url):
     with open_stores(hostile_url) as stores:
         ids = [stored.id for stored in stores.events.get_all_events()]
     for event_id in ids:
-        app = open_page(hostile_url, "causality", event=event_id, group="instance")
+        app = open_page(hostile_url, "causality", event=event_id, view="graph", group="instance")
         assert not app.exception
         for kind in ("markdown", "caption", "subheader", "info", "warning"):
             for item in app.get(kind):

@@ -158,6 +158,28 @@ def test_who_set_a_field_lists_the_events_and_where_in_the_payload_the_value_was
     assert table(app, "Events that set customer.name")["value"].tolist() == ['"Ann"']
 
 
+def test_where_a_value_came_from_is_told_for_the_event_in_the_address(open_page, shop_url):
+    newest = open_page(shop_url, "instances", instance="order-000", field="amount")
+    oldest = open_page(shop_url, "instances", instance="order-000", field="amount", event="c000")
+
+    rows = [table(app, "Where this value came from").to_dict("records") for app in (newest, oldest)]
+    assert [[(row["field"], row["value"], row["set by event"]) for row in some] for some in rows] == [
+        [("amount", "7", "PAY")],
+        [("amount", "0", CREATION)],
+    ]
+    assert says(oldest, "The value came from outside with INSTANCE")
+
+
+def test_why_an_instance_waits_is_said_in_a_sentence(open_page, shop_url):
+    app = open_page(shop_url, "instances", instance="order-003")
+
+    assert not says(app, "Why it waits")  # nothing was ever seen to leave Paid
+    app = open_page(shop_url, "instances", instance="order-001")
+    assert says(app, "Why it waits")
+    assert says(app, "waits in **Created** since")
+    assert says(app, "for **PAY**")
+
+
 def test_a_field_in_the_address_that_is_no_path_or_was_never_held_is_said_so(open_page, shop_url):
     assert says(open_page(shop_url, "instances", instance="order-000", field="a..b"), "is not a field path")
     assert says(

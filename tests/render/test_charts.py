@@ -7,9 +7,9 @@ import altair
 import pytest
 
 from tests.browser.examples import HOSTILE
-from xcstore.render.charts import count_bars, events_over_time
-from xcstore.render.theme import ACCENTS, STATUSES
-from xcstore.units import HOUR, MAX_UTC
+from xcstore.render.charts import count_bars, events_over_time, time_bar
+from xcstore.render.theme import ACCENTS, SPENT, STATUSES
+from xcstore.units import DAY, HOUR, MAX_UTC
 
 
 def spec_of(chart: dict[str, object]) -> Any:
@@ -68,3 +68,30 @@ def test_a_hostile_name_cannot_leave_its_literal_in_an_expression() -> None:
     expression = spec["encoding"]["y"]["axis"]["labelExpr"]
     assert expression.count("'") == 2 * len(names)
     assert not set(expression) & set('<>(){}+$`"\n')
+
+
+def test_the_parts_of_a_time_bar_stand_one_after_the_other_with_their_words() -> None:
+    spec = spec_of(time_bar([("working", HOUR, "a"), ("timer", 2 * HOUR, "b"), ("working", 1, "c")], looks=SPENT))
+    rows = spec["data"]["values"]
+    assert [(row["from"], row["to"], row["label"]) for row in rows] == [
+        (0, HOUR, "1 h"),
+        (HOUR, 3 * HOUR, "2 h"),
+        (3 * HOUR, 3 * HOUR + 1, ""),
+    ]
+    scale = spec["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"] == ["▶ working", "◷ waiting for a timer"]
+    assert scale["range"] == [SPENT["working"].light, SPENT["timer"].light]
+
+
+@pytest.mark.parametrize("total", [0, 1, 7, 999, 60_000, HOUR, 40 * DAY, 9_000 * DAY, 2**63])
+def test_a_time_bar_has_a_few_round_marks_whatever_its_length(total: int) -> None:
+    marks = spec_of(time_bar([("event", total, "x")], looks=SPENT))["layer"][0]["encoding"]["x"]["axis"]["values"]
+    assert marks[0] == 0
+    assert 1 <= len(marks) <= 6
+    assert marks[-1] <= total
+
+
+def test_hostile_text_in_a_time_bar_is_visible_text() -> None:
+    for text in HOSTILE:
+        (row,) = spec_of(time_bar([("event", 5, text)], looks=SPENT))["data"]["values"]
+        assert row["what"].isprintable()

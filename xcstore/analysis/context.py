@@ -12,7 +12,7 @@ step says which it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,6 +31,7 @@ __all__ = [
     "diff",
     "field_history",
     "fold",
+    "folding",
     "leaf_paths",
     "parse_path",
     "path_text",
@@ -121,7 +122,11 @@ def fold(events: Sequence[PersistedEvent], machine: StateMachine | None = None) 
         Its definition. Without it nobody knows which transitions have matching rules, so every payload is merged
         and each such step says so.
     """
-    steps: list[ContextStep] = []
+    return tuple(folding(events, machine))
+
+
+def folding(events: Iterable[PersistedEvent], machine: StateMachine | None = None) -> Iterator[ContextStep]:
+    """The steps of `fold` one after the other, for streams that are too long to be kept."""
     values: Values = {}
     state: str | None = None
     for event in events:
@@ -129,20 +134,17 @@ def fold(events: Sequence[PersistedEvent], machine: StateMachine | None = None) 
         notes = _notes(event, machine, merge, state)
         recorded = _recorded(event)
         values = folded if recorded is None else recorded
-        steps.append(
-            ContextStep(
-                event=event,
-                values=values,
-                source="folded" if recorded is None else "recorded",
-                holder="public member" if _has_public_member(event, machine) else "context",
-                merge=merge,
-                folded=folded,
-                agrees=None if recorded is None else same_json(recorded, folded),
-                notes=notes,
-            )
+        yield ContextStep(
+            event=event,
+            values=values,
+            source="folded" if recorded is None else "recorded",
+            holder="public member" if _has_public_member(event, machine) else "context",
+            merge=merge,
+            folded=folded,
+            agrees=None if recorded is None else same_json(recorded, folded),
+            notes=notes,
         )
         state = event.state_after
-    return tuple(steps)
 
 
 def agreement(steps: Iterable[ContextStep]) -> Agreement:

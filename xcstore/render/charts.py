@@ -8,6 +8,8 @@
         A bar for each UTC day: `days` is (start in epoch ms, events).
     latency_points(points, *, limit_ms, dark=False, height=200) -> dict
         A mark for each call, on a logarithmic scale: `points` is (seconds ago, what, kind, ms).
+    time_bar(parts, *, looks, dark=False) -> dict
+        What a stretch of time was spent on, one part after the other: `parts` is (kind, ms, what).
 
 `dark` picks the row of colours (`st.context.theme.type == 'dark'`). Components keep the colours of the diagrams.
 """
@@ -18,11 +20,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
-from xcstore.render.labels import clean_zone, count_text, moment_text, visible_text
-from xcstore.render.theme import ACCENTS, STATE_KINDS, Look, accents
-from xcstore.units import DAY, EpochMs, to_utc
+from xcstore.render.labels import clean_zone, count_text, duration_text, moment_text, visible_text
+from xcstore.render.theme import ACCENTS, STATE_KINDS, Look, accents, find_look
+from xcstore.units import DAY, HOUR, MINUTE, SECOND, EpochMs, to_utc
 
-__all__ = ["count_bars", "day_bars", "events_over_time", "latency_points"]
+__all__ = ["count_bars", "day_bars", "events_over_time", "latency_points", "time_bar"]
 
 Spec = dict[str, object]
 _NAME_LIMIT = 40
@@ -262,6 +264,89 @@ def latency_points(
             },
         ],
     }
+
+
+def time_bar(parts: Iterable[tuple[str, int, str]], *, looks: Mapping[str, Look], dark: bool = False) -> Spec:
+    """One bar, from left to right what the time was spent on; the word stands in the parts that have room for it."""
+    rows: list[dict[str, object]] = []
+    start = 0
+    for kind, ms, what in parts:
+        rows.append(
+            {
+                "from": start,
+                "to": start + ms,
+                "middle": start + ms / 2,
+                "kind": find_look(looks, kind).text,
+                "time": duration_text(ms),
+                "what": visible_text(what, 200),
+                "ms": ms,
+            }
+        )
+        start += ms
+    total = start
+    for row in rows:
+        row["label"] = row["time"] if total and int(str(row["ms"])) > total * 0.07 else ""
+    shown = list(dict.fromkeys(str(row["kind"]) for row in rows))
+    by_text = {look.text: look for look in looks.values()}
+    marks = _duration_ticks(total)
+    tooltip = [
+        {"field": "kind", "type": "nominal", "title": "spent on"},
+        {"field": "time", "type": "nominal", "title": "time"},
+        {"field": "what", "type": "nominal", "title": "until"},
+    ]
+    x = {
+        "field": "from",
+        "type": "quantitative",
+        "scale": {"domain": [0, max(total, 1)], "nice": False},
+        "axis": {
+            "title": None,
+            "grid": False,
+            "values": marks,
+            "labelExpr": f"{_quoted([duration_text(mark) for mark in marks])}[indexof({marks}, datum.value)]",
+            "labelFlush": True,
+        },
+    }
+    return {
+        "data": {"values": rows},
+        "config": _config(dark),
+        "height": 96,  # legend and axis included, as Streamlit fits charts into their box
+        "layer": [
+            {
+                "mark": {"type": "rect", "x2Offset": -1, "cornerRadius": 1},
+                "encoding": {
+                    "x": x,
+                    "x2": {"field": "to"},
+                    "color": {
+                        "field": "kind",
+                        "type": "nominal",
+                        "scale": {"domain": shown, "range": [_colour(by_text[text], dark) for text in shown]},
+                        "legend": {"title": None, "orient": "top", "offset": 6, "symbolType": "square"},
+                    },
+                    "tooltip": tooltip,
+                },
+            },
+            {
+                "mark": {"type": "text", "color": "#10151b" if dark else "#ffffff"},
+                "encoding": {
+                    "x": {"field": "middle", "type": "quantitative"},
+                    "text": {"field": "label", "type": "nominal"},
+                    "tooltip": tooltip,
+                },
+            },
+        ],
+    }
+
+
+def _duration_ticks(total: int) -> list[int]:
+    """About five round lengths of time from 0 to `total`."""
+    steps = [
+        *(n * 10**power for power in range(3) for n in (1, 2, 5)),
+        *(unit * n for unit in (SECOND, MINUTE) for n in (1, 2, 5, 10, 15, 30)),
+        *(HOUR * n for n in (1, 2, 3, 6, 12)),
+        *(DAY * n * 10**power for power in range(12) for n in (1, 2, 5)),  # stored times may be of any size
+    ]
+    step = next((step for step in steps if step * 5 >= total), steps[-1])
+    return list(range(0, total + 1, step))
 
 
 def _config(dark: bool) -> Spec:

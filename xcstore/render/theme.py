@@ -2,7 +2,8 @@
 
     STATE_KINDS[kind]      a state's type: entry, regular, final, error, unknown (seen, but in no definition), event
     STATUSES[status]       an instance: active, completed, error, unknown, stuck
-    PROVENANCES[name]      a causal link: recorded, inferred, doubtful
+    PROVENANCES[name]      a causal link: recorded, inferred, followed, doubtful
+    SPENT[kind]            what time on a critical path was spent on: working, timer, event, unknown
     EDGE_KINDS[kind]       a transition or link on a diagram: its word and its dash pattern
     accents(names)         {name: number of its colour in ACCENTS}, for components
     css()                  the same as CSS custom properties and classes, light and dark
@@ -23,6 +24,7 @@ __all__ = [
     "ACCENTS",
     "EDGE_KINDS",
     "PROVENANCES",
+    "SPENT",
     "STATE_KINDS",
     "STATUSES",
     "EdgeKind",
@@ -47,6 +49,7 @@ EdgeKind = Literal[
     "cross_component",
     "recorded",
     "inferred",
+    "followed",
     "doubtful",
 ]
 
@@ -106,8 +109,16 @@ STATUSES: Final[Mapping[str, Look]] = {
 PROVENANCES: Final[Mapping[str, Look]] = {
     "recorded": Look("recorded", "—", *_SLATE),
     "inferred": Look("inferred", "┄", *_PURPLE),
+    "followed": Look("followed", "⋯", *_SLATE),
     "doubtful": Look("doubtful", "⚠", *_VERMILION),
     "unknown": Look("unknown", "?", *_SLATE),
+}
+
+SPENT: Final[Mapping[str, Look]] = {
+    "working": Look("working", "▶", *_BLUE),
+    "timer": Look("waiting for a timer", "◷", *_AMBER),
+    "event": Look("waiting for an event", "◌", *_SLATE),
+    "unknown": Look("not known", "?", *_PURPLE),
 }
 
 EDGE_KINDS: Final[Mapping[str, EdgeLook]] = {
@@ -122,6 +133,7 @@ EDGE_KINDS: Final[Mapping[str, EdgeLook]] = {
     "cross_component": EdgeLook("to another component", "indigo", "9 3 2 3 2 3"),
     "recorded": EdgeLook("recorded cause", "slate"),
     "inferred": EdgeLook("inferred cause", "purple", "6 4"),
+    "followed": EdgeLook("followed in its instance", "slate", "1 4"),
     "doubtful": EdgeLook("doubtful cause", "vermilion", "2 4"),
 }
 

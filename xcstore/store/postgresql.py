@@ -212,7 +212,11 @@ class PostgresDatabase(SqlDatabase):
 
     def add_event(self, connection: sa.Connection, row: EventRow, extra: ExtraRow, works: WorkRows) -> None:
         parameters = _append_parameters(row, extra, works, None)
-        _driver(connection).execute(b"SELECT fsm_append(" + b", ".join([b"%s"] * len(parameters)) + b")", parameters)
+        statement = b"SELECT fsm_append(" + b", ".join([b"%s"] * len(parameters)) + b")"
+        try:
+            _driver(connection).execute(statement, parameters)
+        except pg.IntegrityError as error:  # by the driver alone: nobody has wrapped it
+            raise _wrapped(error, _APPEND.decode()) from error
 
     def add_event_alone(self, row: EventRow, extra: ExtraRow, works: WorkRows, expected_last_id: str | None) -> None:
         """One way to the server and back: a statement outside of a transaction is one.

@@ -16,7 +16,6 @@ from xcstore.model.ordering import order_stream
 from xcstore.store import (
     filtering,
     sql_arrow,
-    sql_causes,
     sql_deleting,
     sql_instances,
     sql_notes,
@@ -46,6 +45,7 @@ from xcstore.store.base import (
 from xcstore.store.codec import NO_REDACTION, Redaction, check_writable_outbox
 from xcstore.store.reading import only_event, sorted_counts, stream_after
 from xcstore.store.searching import needs_search, searched_all, searched_page
+from xcstore.store.sql_causes import Causes
 from xcstore.store.sql_counts import Counts, count_events
 from xcstore.store.sql_database import SqlDatabase
 from xcstore.store.sql_layout import AnyRow, AnySelect, SqlLayout
@@ -90,6 +90,7 @@ class SqlEventStore:
         self._layout: Final = layout
         self._redact: Final = redact
         self._search_seconds: Final = search_seconds
+        self._causes: Final = Causes(layout)
 
     @property
     def identity(self) -> str:
@@ -190,7 +191,7 @@ class SqlEventStore:
 
     def get_caused_events(self, event_id: str) -> Sequence[PersistedEvent]:
         def work(connection: sa.Connection) -> list[PersistedEvent]:
-            ids = sql_causes.caused_ids(connection, self._layout, event_id)
+            ids = self._causes.caused_ids(connection, event_id)
             return list(self._by_id(connection, ids).values())
 
         return sorted(self._database.read(work), key=self._place)
@@ -290,10 +291,11 @@ class SqlEventStore:
         filtering.check_trace(direction, max_events)
 
         def work(connection: sa.Connection) -> Trace:
-            walk = sql_causes.walk(connection, self._layout, event_id, direction, max_events)
+            walk = self._causes.walk(connection, event_id, direction, max_events)
             events = self._by_id(connection, walk.ids)
             causes = dict.fromkeys(cause for id_ in walk.ids for cause in events[id_].caused_by)
-            stored = sql_causes.stored_ids(connection, self._layout, causes)
+            unknown = [cause for cause in causes if cause not in events]
+            stored = events.keys() | self._causes.stored_ids(connection, unknown)
             links = {
                 (cause, id_): None
                 for id_ in walk.ids

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import streamlit as st
 
+from xcstore.analysis.causality import Mode
+from xcstore.analysis.component_map import component_map
+from xcstore.analysis.critical_path import critical_path
 from xcstore.errors import NotFoundError
 from xcstore.queries import causality as queries
+from xcstore.queries.critical_path import with_streams
 from xcstore.queries.instances import newest
-from xcstore.render.labels import markdown_escape, moment_text, short_id, visible_text
+from xcstore.render.labels import count_text, markdown_escape, moment_text, short_id, visible_text
 from xcstore.store.base import Direction
-from xcstore.ui import loading, state, tables, widgets
+from xcstore.ui import component_map as map_ui
+from xcstore.ui import critical_path as path_ui
+from xcstore.ui import loading, spacetime, state, tables, viewer, widgets
+from xcstore.views import causality as views
+from xcstore.views import component_map as map_views
+from xcstore.views import critical_path as path_views
 from xcstore.views.causality import CausalityView, Grouping
 
-Name = TypeVar("Name", bound=str)
+__all__ = ["Options", "details", "find", "heading", "options", "picture", "recent", "recentre"]
 
-__all__ = ["find", "heading", "options", "recent", "recentre", "selection", "trust"]
-
-DIRECTIONS: Final[dict[Direction, str]] = {"both": "Causes and effects", "causes": "Causes", "effects": "Effects"}
+DIRECTIONS: Final[dict[Direction, str]] = {"both": "Both ways", "causes": "Causes", "effects": "Effects"}
 GROUPINGS: Final[dict[Grouping, str]] = {"machine": "Machine", "component": "Component", "instance": "Instance"}
-LIMITS: Final = (50, 200, 500, 2_000)
+PLACES: Final[dict[Grouping, str]] = {"component": "Components", "machine": "Machines"}
+SHOWN: Final[dict[Mode, str]] = {"repaired": "Repaired", "recorded": "As recorded", "both": "Both"}
+LIMITS: Final = (50, 200, 500, 2_000, 20_000)
+MAX_SECONDS: Final = 8.0
+"""How long the rules that infer links may go on."""
+
+Picture = Literal["spacetime", "graph", "map"]
+PICTURES: Final[dict[Picture, str]] = {"spacetime": "Space-time", "graph": "Graph", "map": "Map"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What to ask for, and how to draw it; all of it is in the address."""
+
+    direction: Direction
+    mode: Mode
+    limit: int
+    picture: Picture
+    group_by: Grouping
 
 
 def recent() -> None:
@@ -52,10 +79,19 @@ def recent() -> None:
     st.caption(f"the newest {len(events)}")
 
 
-def find(event_id: str, direction: Direction, limit: int) -> queries.Neighbourhood | None:
-    """The trace of the event; None, and said so, where the store does not hold it."""
+def find(event_id: str, wanted: Options) -> queries.Neighbourhood | None:
+    """The event and its surroundings; None, and said so, where the store does not hold it."""
     try:
-        return loading.ask(queries.neighbourhood, event_id, direction=direction, max_events=limit)
+        with st.spinner("Following causes and effects …", show_time=True):
+            return loading.ask(
+                queries.neighbourhood,
+                event_id,
+                direction=wanted.direction,
+                mode=wanted.mode,
+                max_events=wanted.limit,
+                max_seconds=MAX_SECONDS,
+                catalog=loading.catalog(),
+            )
     except NotFoundError:
         st.warning(
             f"No event {markdown_escape(repr(event_id), 300)} in this store; it may be in another store, or only be "
@@ -65,38 +101,36 @@ def find(event_id: str, direction: Direction, limit: int) -> queries.Neighbourho
         return None
 
 
-def options() -> tuple[Direction, Grouping, int]:
-    """Direction, what the boxes around events are, and how many events to load; kept in the address."""
-    one, two, three = st.columns([3, 3, 2], vertical_alignment="bottom")
-    with one:
-        direction = _choice("Show", "causality-direction", "direction", DIRECTIONS)
-    with two:
-        group_by = _choice("Boxes by", "causality-group", "group", GROUPINGS)
-    with three:
+def options() -> Options:
+    """The widgets above the picture."""
+    group_by: Grouping = "machine"
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        picture = widgets.choice("Picture", "causality-picture", "view", PICTURES)
+        direction = widgets.choice("Show", "causality-direction", "direction", DIRECTIONS)
+        mode = widgets.choice("Links", "causality-mode", "links", SHOWN, help=_MODES_HELP)
+        if picture == "graph":
+            group_by = widgets.choice("Boxes by", "causality-group", "group", GROUPINGS)
+        elif picture == "map":
+            group_by = widgets.choice("Places", "causality-places", "group", PLACES)
         wanted = state.text("limit")
         address = int(wanted) if wanted.isdecimal() and int(wanted) in LIMITS else LIMITS[1]
         state.sync("causality-limit", address, address)
-        limit = st.selectbox("At most", LIMITS, key="causality-limit", format_func=lambda n: f"{n:,} events")
+        limit = st.selectbox(
+            "Events, at most", LIMITS, key="causality-limit", format_func=lambda number: f"{number:,}", width=115
+        )
         state.put(limit=None if limit == LIMITS[1] else str(limit))
         state.synced("causality-limit", limit)
-    return direction, group_by, limit
+    return Options(direction=direction, mode=mode, limit=limit, picture=picture, group_by=group_by)
 
 
-def _choice(label: str, key: str, param: str, names: dict[Name, str]) -> Name:
-    """One of `names`, the first one unless the address says another."""
-    first = next(iter(names))
-    wanted = state.text(param)
-    address = next((name for name in names if name == wanted), first)
-    state.sync(key, address, address)
-    chosen = st.segmented_control(label, list(names), key=key, format_func=lambda name: names[name], required=True)
-    value = chosen if chosen in names else first
-    state.put(**{param: None if value == first else value})
-    state.synced(key, value)
-    return value
+_MODES_HELP: Final = (
+    "Repaired: causes as recorded, but what cannot be right gives way to what rules infer from the definitions and "
+    "payloads. As recorded: nothing else. Both: everything, each with who says so."
+)
 
 
 def heading(view: CausalityView) -> None:
-    """The event in the middle, and ways to it."""
+    """The event in the middle, ways to it, and what is to be known of the links."""
     event = view.root
     left, right = st.columns([3, 2], vertical_alignment="top")
     with left:
@@ -116,29 +150,80 @@ def heading(view: CausalityView) -> None:
             widgets.link(
                 "instances", f"Instance {short_id(event.instance_id)}", instance=event.instance_id, event=event.id
             )
-
-
-def trust(view: CausalityView) -> None:
-    """How far the links can be believed."""
-    if view.true_causes:
-        st.caption("Links are causes as the runtime recorded them.")
-    else:
-        st.caption(
-            "Links are causes as the runtime recorded them, and may be wrong: the TypeScript runtime names the "
-            "previous transition of the same runtime as the cause, whatever it was, and none in another component."
-        )
+    st.caption(f"{markdown_escape(view.summary, 1_000)}  \n{markdown_escape(view.trust, 1_000)}")
+    if view.shown:
+        st.info(f"{view.shown[0].upper()}{view.shown[1:]}.")
     for warning in view.warnings:
         st.text(f"▲ {warning}")
 
 
-def selection(clicked: str | None, view: CausalityView) -> None:
-    """A click on an event puts it in the middle; a missing one has nothing to show."""
-    if clicked is None or clicked == view.root.id:
+def picture(found: queries.Neighbourhood, wanted: Options) -> None:
+    """The picture that was chosen. A click on an event puts it in the middle."""
+    names = loading.component_names()
+    if wanted.picture == "map":
+        places = component_map(found.graph, by="machine" if wanted.group_by == "machine" else "component")
+        map_ui.show(map_views.build(places, components=names, truncated=found.truncated), key="causality-map")
         return
-    if clicked in view.event_ids:
+    if wanted.picture == "graph":
+        drawn = views.diagram(found, zone=state.zone(), group_by=wanted.group_by, components=names)
+        clicked = viewer.diagram(drawn, key="causality-diagram", label="Causes and effects", selected=found.root_id)
+    else:
+        clicked = spacetime.panel(
+            found,
+            key="causality-spacetime",
+            label="Causes and effects in space and time",
+            drawn=spacetime.options("causality-spacetime"),
+            components=names,
+            selected=found.root_id,
+        )
+    if clicked is None or clicked == found.root_id:
+        return
+    if clicked in found.graph.events:
         recentre(clicked)
         st.rerun()
     st.caption("That event is named as a cause, but it is not in this store.")
+
+
+def details(found: queries.Neighbourhood, view: CausalityView) -> None:
+    """The same as tables, and where the time went."""
+    events, links, path = st.tabs(["Events", "Links", "Critical path"], key="causality-tabs", on_change="rerun")
+    if events.open:
+        with events:
+            tables.pick(
+                view.events,
+                view.event_ids,
+                key="causality-events",
+                alt="Causes and effects",
+                on_pick=recentre,
+                selected=found.root_id,
+            )
+            st.caption(
+                f"{_part(view.events, view.event_count, 'event')}. Select a row to put that event in the middle."
+            )
+    if links.open:
+        with links:
+            if view.links:
+                tables.pick(view.links, view.link_events, key="causality-links", alt="Causal links", on_pick=recentre)
+                st.caption(
+                    f"{_part(view.links, view.link_count, 'link')}. Select a row to put its effect in the middle."
+                )
+            else:
+                st.caption("No cause and no effect of this event is known.")
+    if path.open:
+        with path:
+            _critical_path(found)
+
+
+def _critical_path(found: queries.Neighbourhood) -> None:
+    catalog = loading.catalog()
+    waited = loading.ask_now(with_streams, found, catalog=catalog)
+    path = critical_path(waited.graph, target_id=waited.target_id, catalog=catalog)
+    path_ui.show(path_views.build(path, waited.graph.events, zone=state.zone(), cut=waited.cut), key="causality-path")
+
+
+def _part(rows: Sequence[object], count: int, noun: str) -> str:
+    total = count_text(count, noun)
+    return total if len(rows) == count else f"shown {len(rows):,} of {total}"
 
 
 def recentre(event_id: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -51,7 +52,7 @@ def draw(view: EventView, *, key: str) -> None:
     if view.more_effects:
         st.caption(f"shown {len(view.effects)}; there are more, see its causality")
     with st.expander("Stored document"):
-        st.code(view.document, language="json", wrap_lines=True)
+        st.code(_seen(view.document), language="json", wrap_lines=True)
 
 
 def draw_json(value: object) -> None:
@@ -60,9 +61,18 @@ def draw_json(value: object) -> None:
         st.json(value, expanded=2)
         return
     try:
-        st.code(json_text(value), language="json", wrap_lines=True)
+        st.code(_seen(json_text(value)), language="json", wrap_lines=True)
     except NestingError as error:
         st.caption(markdown_escape(f"not shown: {error}"))
+
+
+def _seen(document: str) -> str:
+    """The same JSON, with what would hide or steer the direction of text written as its number."""
+    if document.replace("\n", "").isprintable():
+        return document
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in document
+    )
 
 
 def _neighbours(title: str, items: Sequence[tuple[str, str]]) -> None:

@@ -13,7 +13,7 @@ from xcstore.queries import instances as queries
 from xcstore.queries.machines import stays_of
 from xcstore.render.labels import markdown_escape, short_id, visible_text
 from xcstore.render.timeline import draw_timeline
-from xcstore.ui import loading, state, tables, viewer, widgets
+from xcstore.ui import compare, lineage, loading, state, tables, viewer, why_waiting, widgets
 from xcstore.ui.instance_list import PANEL, open_instance
 from xcstore.views import instance_events, instance_list, machines
 from xcstore.views import instances as views
@@ -58,6 +58,8 @@ def show_one(instance_id: str) -> None:
         zone=zone,
     )
     _header(view)
+    if not view.ended:
+        why_waiting.show(instance_id)
     widgets.show_faults(view.faults)
     if view.older:
         _older(view, limit)
@@ -97,6 +99,7 @@ def _header(view: views.InstanceView) -> None:
         with st.container(horizontal=True):
             widgets.link("machines", f"Machine {view.machine}", machine=view.machine, machine_component=view.component)
             widgets.link("events", "Its events", instance=view.instance_id)
+            compare.link_to_typical(instance=view.instance_id)
             if view.key:
                 widgets.link("causality", f"Everything that {view.key} touched", key=view.key)
             if view.parent:
@@ -290,8 +293,9 @@ def _field(view: views.InstanceView, selected: str) -> None:
     )
     if view.older:
         shown += f", among the loaded {len(view.steps):,} events"
-    st.caption(f"{shown}, newest first. Select a row to see that event above.")
+    st.caption(f"{shown}, newest first. Select a row to see that event above, and below where its value came from.")
     tables.pick(rows, ids, key="instances-sets", alt=f"Events that set {chosen}", on_pick=_select, selected=selected)
+    lineage.show(selected if selected in ids else ids[0], parse_path(chosen))
 
 
 def _children(view: views.InstanceView) -> None:

@@ -22,12 +22,12 @@ from xcstore.config import SETTINGS, Settings
 from xcstore.errors import XcstoreError
 from xcstore.model.catalog import Catalog
 from xcstore.queries import instances, overview
+from xcstore.queries.definitions import Definitions, stored_definitions
 from xcstore.redaction import Redaction
 from xcstore.render.labels import markdown_escape
 from xcstore.store.base import Stores
 from xcstore.store.opening import open_stores
 from xcstore.ui import state, waiting
-from xcstore.ui.definitions import Definitions, stored_definitions
 from xcstore.units import EpochMs
 
 __all__ = [
@@ -129,7 +129,10 @@ def reopen() -> None:
 
 
 def ask(question: Callable[Concatenate[Stores, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """What `question` answers about the chosen store, at most `TTL_S` old. Arguments must be plain values."""
+    """What `question` answers about the chosen store, at most `TTL_S` old.
+
+    Arguments must be plain values, or a `Catalog`.
+    """
     return _ask(question, args, kwargs)[0]
 
 
@@ -164,7 +167,11 @@ def _ask(
     return cast(tuple[R, EpochMs], waiting.run(ask, opened.events))
 
 
-@st.cache_data(ttl=TTL_S, max_entries=200, show_spinner=False)
+def _catalog_key(catalog: Catalog) -> tuple[tuple[str, str], ...]:
+    return tuple((component.name, component.hash) for component in catalog)
+
+
+@st.cache_data(ttl=TTL_S, max_entries=200, show_spinner=False, hash_funcs={Catalog: _catalog_key})
 def _answer(
     _stores: Stores,
     _question: Callable[..., object],

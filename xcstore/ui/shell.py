@@ -27,6 +27,8 @@ TITLES: Final = {
     "instances": ("Instances", "One state machine at work: its states over time, its data after each event."),
     "machines": ("Machines", "What was declared, against what was observed."),
     "causality": ("Causality", "Why an event happened, and what it caused."),
+    "compare": ("Compare", "Two instances or two traces side by side, and where they first differ."),
+    "integrity": ("Integrity", "Is what the store holds sound, and what is wrong with it?"),
     "health": ("Health", "How the store is doing: is it fast, whole, and kept as it should be?"),
     "retention": ("Retention", "What is old enough to go, what stays all the same, and where it goes."),
 }
@@ -59,6 +61,7 @@ def navigation() -> StreamlitPage:
 def run(page: StreamlitPage) -> None:
     """Draw what surrounds the page, and the page, if the store can be read."""
     loading.settle()
+    state.announce(page.url_path)
     notices = st.container()
     try:
         with waiting.shown_in(st.empty()), loading.guarded():

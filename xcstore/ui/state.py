@@ -21,6 +21,7 @@ __all__ = [
     "NONE",
     "SHARED",
     "ZONE",
+    "announce",
     "components",
     "current",
     "from_text",
@@ -50,6 +51,7 @@ NONE: Final = "(none)"
 MAX_CHARS: Final = 1_000
 MAX_VALUES: Final = 50
 _NOTICES: Final = "state-notices"
+_ANNOUNCED: Final = "state-announced"
 
 
 def text(name: str) -> str:
@@ -75,6 +77,15 @@ def moment(name: str) -> EpochMs | None:
     if found is None:
         notice(f"'{name}' in the address is not a time; give ISO 8601 such as 2026-01-31T12:00:00Z. It was ignored.")
     return found
+
+
+def announce(page: str) -> None:
+    """Tell the browser the address: where a link leads to the page that is open, Streamlit leaves the old one there."""
+    address = {name: st.query_params.get_all(name) for name in st.query_params}
+    last = st.session_state.get(_ANNOUNCED)
+    st.session_state[_ANNOUNCED] = (page, address)
+    if last is not None and last[0] == page and last[1] != address:
+        st.query_params.from_dict(address)
 
 
 def put(**values: str | Iterable[str] | None) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import streamlit as st
 
+from xcstore.render.labels import visible_text
+
 __all__ = ["ROW", "pick", "show", "tall"]
 
 ROW: Final = 30
@@ -44,7 +46,7 @@ def show(
         if empty:
             st.caption(empty)
         return
-    st.dataframe(list(rows), key=key, alt=alt, **_look(rows, height, widths))
+    st.dataframe(list(rows), key=key, alt=visible_text(alt, 200), **_look(rows, height, widths))
 
 
 def pick(
@@ -56,6 +58,7 @@ def pick(
     on_pick: Callable[[str], None],
     selected: str | None = None,
     height: int | None = None,
+    widths: Mapping[str, int] | None = None,
 ) -> None:
     """Rows of which one can be picked: `on_pick` is called, before the page runs again, with its id.
 
@@ -71,7 +74,8 @@ def pick(
             on_pick(ids[chosen[0]])
 
     st.dataframe(
-        list(rows), key=key, alt=alt, on_select=picked, selection_mode="single-row", **_look(rows, height)
+        list(rows), key=key, alt=visible_text(alt, 200), on_select=picked, selection_mode="single-row",
+        **_look(rows, height, widths),
     )  # fmt: skip
 
 

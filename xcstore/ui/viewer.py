@@ -23,7 +23,7 @@ import streamlit as st
 from xcstore.render import theme
 from xcstore.render.diagram import LAYOUT_LIMIT, Diagram, LegendItem, node_count
 from xcstore.render.drawing import Drawing
-from xcstore.render.labels import count_text
+from xcstore.render.labels import count_text, visible_text
 from xcstore.ui.layout import TIME_LIMIT_S, draw_diagram
 
 __all__ = ["diagram", "show", "svg_viewer"]
@@ -76,11 +76,11 @@ def svg_viewer(
             "pictures": [svg, *alternatives],
             "ids": dict(ids),
             "selected": selected,
-            "label": label,
+            "label": visible_text(label, 200),
             "fit": fit,
             "name": name,
             "height": height,
-            "legend": [[item.shape, item.name, item.word] for item in legend],
+            "legend": [[item.shape, item.name, visible_text(item.word, 100)] for item in legend],
         },
         on_clicked_change=_ignore,
     )

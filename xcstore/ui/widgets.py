@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar
 
 import streamlit as st
 
@@ -16,6 +16,7 @@ from xcstore.views.events import moment_in, written_moment
 
 __all__ = [
     "PAGES",
+    "choice",
     "choices",
     "empty_store",
     "event_table",
@@ -31,12 +32,16 @@ __all__ = [
 if TYPE_CHECKING:
     import pandas as pd
 
+Name = TypeVar("Name", bound=str)
+
 PAGES: Final = {
     "overview": "pages/overview.py",
     "events": "pages/events.py",
     "instances": "pages/instances.py",
     "machines": "pages/machines.py",
     "causality": "pages/causality.py",
+    "integrity": "pages/integrity.py",
+    "compare": "pages/compare.py",
     "health": "pages/health.py",
     "retention": "pages/retention.py",
 }
@@ -69,6 +74,28 @@ def link_here(page: str, label: str, **changes: str) -> None:
 def go(page: str, **params: str | Iterable[str] | None) -> NoReturn:
     """Open a page of ours as `link` would."""
     st.switch_page(PAGES[page], query_params=_query(params))
+
+
+def choice(
+    label: str,
+    key: str,
+    param: str,
+    names: Mapping[Name, str],
+    *,
+    help: str | None = None,  # noqa: A002  # Streamlit's word
+) -> Name:
+    """One of `names`, the first one unless the address says another under `param`."""
+    first = next(iter(names))
+    wanted = state.text(param)
+    address = next((name for name in names if name == wanted), first)
+    state.sync(key, address, address)
+    chosen = st.segmented_control(
+        label, list(names), key=key, format_func=lambda name: names[name], required=True, help=help
+    )
+    value = next((name for name in names if name == chosen), first)
+    state.put(**{param: None if value == first else value})
+    state.synced(key, value)
+    return value
 
 
 def choices(

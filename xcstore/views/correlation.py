@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,16 +12,17 @@ from xcstore.analysis.lifecycle import lifecycle
 from xcstore.render.labels import count_text, duration_text, moment_text, short_id, visible_text
 from xcstore.render.theme import STATUSES, accents, find_look
 from xcstore.render.timeline import Interval, Link, Point, Timeline
+from xcstore.views.events import parse_path
 from xcstore.views.machines import state_kind, state_text
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from xcstore.model.definition import StateMachine
-    from xcstore.queries.correlation import Correlation, Participant
+    from xcstore.queries.correlation import Correlation, Participant, Path
     from xcstore.units import EpochMs
 
-__all__ = ["CorrelationView", "build"]
+__all__ = ["CorrelationView", "build", "path_from_text", "path_text"]
 
 Row = dict[str, object]
 FindMachine = Callable[[str, str], "StateMachine | None"]
@@ -31,6 +33,10 @@ class CorrelationView:
     """Everything the page shows of one key."""
 
     summary: str
+    where: str
+    """Which part of the payloads was looked at, and where in them the key stands."""
+    paths: tuple[str, ...]
+    """The latter, each as `path_text` writes it."""
     notes: tuple[str, ...]
     """What is not shown, and why."""
     timeline: Timeline
@@ -51,12 +57,12 @@ def build(
     """
     lanes = {p.instance_id: _lane(p) for p in found.participants}
     machines = {p.instance_id: find_machine(p.component_name, p.machine_name) for p in found.participants}
-    every = sorted(
-        ((event, p) for p in found.participants for event in p.events),
-        key=lambda pair: (pair[0].persisted_at, pair[0].seq if pair[0].seq is not None else 0),
-    )
+    by_event = {event.id: p for p in found.participants for event in p.events}
+    every = [(event, by_event[event.id]) for event in found.events]
     return CorrelationView(
         summary=_summary(found),
+        where=_where(found),
+        paths=tuple(path_text(path) for path, _ in found.paths),
         notes=_notes(found, zone),
         timeline=_timeline(found, lanes, machines, now, components),
         instances=tuple(_instance_row(p, machines[p.instance_id], zone) for p in found.participants),
@@ -76,6 +82,34 @@ def build(
         ),
         event_ids=tuple(event.id for event, _ in every),
     )
+
+
+def path_text(path: Path) -> str:
+    """`path` as people write it, 'items.0.sku'; as JSON where a key would be misread, or hides something."""
+    plain = ".".join(path)
+    readable = plain == visible_text(plain) == plain.strip() and parse_path(plain) == path
+    return plain if readable and not plain.startswith("[") else json.dumps(path)
+
+
+def path_from_text(text: str) -> Path:
+    """The path that `path_text`, or a person, wrote; () where there is none."""
+    if text.startswith('["'):
+        try:
+            keys = json.loads(text)
+        except ValueError:
+            keys = None
+        if isinstance(keys, list) and all(isinstance(key, str) for key in keys):
+            return tuple(keys)
+    return parse_path(text)
+
+
+def _where(found: Correlation) -> str:
+    if not found.participants:
+        return ""
+    looked = f"looked for at {path_text(found.path)}" if found.path else "looked for anywhere in payloads"
+    places = [f"{path_text(path)} ({count_text(count, 'event')})" for path, count in found.paths[:5]]
+    more = f" and {len(found.paths) - 5} more places" if len(found.paths) > 5 else ""
+    return visible_text(f"{looked}; found at {', '.join(places)}{more}", 500)
 
 
 def _lane(participant: Participant) -> str:
@@ -106,6 +140,9 @@ def _notes(found: Correlation, zone: tzinfo) -> tuple[str, ...]:
         notes.append(f"Shown {len(found.participants):,} of {total:,} instances found, the earliest.")
     if found.cut:
         notes.append("Some of these histories are longer than what is drawn; open an instance for all of it.")
+    if found.unshown_causes:
+        causes = count_text(len(found.unshown_causes), "event is", "events are")
+        notes.append(f"{causes} named as a cause by what is shown, but not shown: the key does not touch them.")
     passing = sum(not p.belongs for p in found.participants)
     if passing:
         touched = count_text(passing, "instance")

@@ -46,8 +46,8 @@ class Definitions:
         )
 
 
-def stored_definitions(store: DefinitionStore, folder: Path | str | None) -> Definitions:
-    """What the folder of the settings holds, then what is kept in the store beside the events."""
+def stored_definitions(store: DefinitionStore, folder: Path | str | None = None) -> Definitions:
+    """What the folder holds, where there is one, then what is kept in the store beside the events."""
     found: list[tuple[Component, str]] = []
     problems: list[str] = []
     if folder is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from xcstore.queries.definitions import Definitions, stored_definitions
 from xcstore.store.base import StoredDefinition
 from xcstore.store.opening import open_stores
-from xcstore.ui.definitions import Definitions, stored_definitions
 
 GOOD = """name: {name}
 stateMachines:

@@ -1,0 +1,25 @@
+"""The map of components on a page: `show(views.component_map.build(...), key='causality-map')`."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from xcstore.ui import tables, viewer
+from xcstore.views.component_map import ComponentMapView
+
+__all__ = ["show"]
+
+
+def show(view: ComponentMapView, key: str) -> None:
+    """Who causes what in whom: a picture, and the same as tables."""
+    st.caption(view.summary)
+    for note in view.notes:
+        st.text(f"▲ {note}")
+    viewer.diagram(view.diagram, key=f"{key}-diagram", label="Causes between components")
+    flows, places = st.tabs([f"Flows ({len(view.flows):,})", f"Places ({len(view.places):,})"])
+    with flows:
+        tables.show(
+            view.flows, key=f"{key}-flows", alt="Links from place to place", empty="No link is among these events."
+        )
+    with places:
+        tables.show(view.places, key=f"{key}-places", alt="What was loaded of each place")

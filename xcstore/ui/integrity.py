@@ -1,0 +1,189 @@
+"""The parts of the Integrity page."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final, cast
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from xcstore.analysis.integrity import KINDS, Finding, Report
+from xcstore.model.catalog import Catalog
+from xcstore.ops.verifying import verify
+from xcstore.queries import overview
+from xcstore.render.labels import ago_text, count_text, duration_text, markdown_escape, visible_text
+from xcstore.store.base import Stores
+from xcstore.ui import loading, state, tables, waiting, widgets
+from xcstore.views import integrity as views
+
+__all__ = ["findings", "headline", "kinds", "notes", "report"]
+
+LIMIT: Final = 1_000
+"""Findings of each kind that are told."""
+
+
+def report() -> Report | None:
+    """The last report of the chosen store, or a new one where the button was pressed; None where there is none."""
+    stores, catalog = loading.stores(), loading.catalog()
+    # Definitions that somebody uploaded are his: so is what was found with them.
+    known = tuple(sorted(component.hash for component in catalog))
+    kept = _kept(stores.identity, repr(loading.settings().redact), known)
+    last = kept.get("report")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        pressed = st.button(
+            "Verify again" if last else "Verify this store",
+            key="integrity-run",
+            type="secondary" if last else "primary",
+        )
+        said = st.empty()
+    if pressed:
+        kept["report"] = _run(catalog)
+        st.rerun()  # the button says something else now
+    if last is None:
+        events = loading.ask(overview.facts).events
+        st.info(
+            f"Nobody has verified this store yet since the app was started. It reads {count_text(events, 'event')} and "
+            "all snapshots once, writes nothing, and takes some seconds for each 100,000 events."
+        )
+        return None
+    said.caption(
+        f"verified {ago_text(last.asked_at, loading.now())}, in {duration_text(last.seconds * 1_000)}; "
+        f"the same by command: `python -m xcstore verify {_argument(last.store)}`"
+    )
+    if state.components():
+        st.caption("Of the whole store: the components chosen in the sidebar are not looked at here.")
+    return last
+
+
+def _argument(identity: str) -> str:
+    """The store in a command; without its password, which has to be put in."""
+    return shlex.quote(visible_text(identity, 300)).replace("`", "")
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _kept(identity: str, redact: str, definitions: tuple[str, ...]) -> dict[str, Report]:
+    """The last report of each store, for everybody in this process."""
+    return {}
+
+
+def _run(catalog: Catalog) -> Report:
+    """Verify beside, so that the page draws meanwhile; whoever leaves or cancels ends it."""
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        watch = _Watch(st.empty())
+        # Any click runs the page again, which ends this run where it draws next.
+        st.button("Cancel", key="integrity-cancel")
+    try:
+        with waiting.shown_in(cast(DeltaGenerator, watch)):
+            return loading.ask_now(_verified, catalog, watch)
+    finally:
+        watch.stopped = True
+        place.empty()
+
+
+def _verified(stores: Stores, catalog: Catalog, watch: _Watch) -> Report:
+    return verify(stores, catalog, limit=LIMIT, on_progress=watch.note)
+
+
+class _StoppedError(Exception):
+    """Nobody waits any more."""
+
+
+class _Watch:
+    """Takes the progress in one thread, and shows it in that of the page, in place of the words of `waiting`."""
+
+    def __init__(self, place: DeltaGenerator) -> None:
+        self._place = place
+        self._seen = (0, 0)
+        self.stopped = False
+
+    def note(self, done: int, total: int) -> None:
+        if self.stopped:
+            raise _StoppedError
+        self._seen = (done, total)
+
+    def caption(self, words: str) -> None:
+        done, total = self._seen
+        self._place.progress(
+            done / total if total else 0.0,
+            f"{done:,} of {total:,} events and snapshots" if total else words,
+            width=460,
+        )
+
+    def empty(self) -> None:
+        self._place.empty()
+
+
+def headline(found: Report) -> None:
+    """The verdict, and what was looked at."""
+    st.markdown(f"**{markdown_escape(views.verdict(found))}**")
+    with st.grid(min_column_width=92, gap="small"):
+        for number in views.numbers(found):
+            st.metric(number.label, number.value, help=number.meaning)
+
+
+def kinds(found: Report) -> str:
+    """The kinds with their counts; gives the chosen one, which is the worst that was found unless the address says."""
+    order = views.kinds_in_order(found)
+    asked = state.text("kind")
+    if asked and asked not in found.counts:
+        state.notice(f"'kind' in the address names no kind of finding that was looked for ({asked!r}).")
+        asked = ""
+    chosen = asked or order[0]
+    tables.pick(
+        views.kind_rows(found),
+        order,
+        key="integrity-kinds",
+        alt="Findings by kind",
+        on_pick=lambda kind: state.put(kind=kind, finding=None),
+        selected=chosen,
+        height=tables.tall(len(order)),
+    )
+    return chosen
+
+
+def findings(found: Report, kind: str) -> None:
+    """The findings of a kind, and the evidence of the one that is picked."""
+    st.subheader(KINDS[kind].title, anchor=False)
+    told = views.of_kind(found, kind)
+    if not told:
+        st.caption(f"None. {KINDS[kind].meaning}")
+        return
+    st.caption(views.shown_text(found, kind))
+    number = state.text("finding")
+    ids = [str(place) for place in range(len(told))]
+    tables.pick(
+        views.finding_rows(told),
+        ids,
+        key=f"integrity-findings-{kind}",
+        alt=f"{KINDS[kind].title}, each in a row",
+        on_pick=lambda picked: state.put(kind=kind, finding=picked),
+        selected=number,
+        height=tables.tall(min(len(told), 12)),
+    )
+    if number in ids:
+        _evidence(told[int(number)])
+
+
+def _evidence(finding: Finding) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{markdown_escape(finding.what, 600)}**")
+        st.markdown(f"Likely: {markdown_escape(finding.reason, 600)}")
+        tables.show(
+            views.evidence_rows(finding),
+            key="integrity-evidence",
+            alt="Evidence",
+            height=tables.tall(len(finding.evidence)),
+            widths={"evidence": 170, "what was seen": 900},
+        )
+        if finding.page:
+            widgets.link(finding.page, views.link_text(finding), **finding.params)
+
+
+def notes(found: Report) -> None:
+    """What could not be checked."""
+    if found.notes:
+        st.subheader("What could not be checked", anchor=False)
+        for note in found.notes:
+            st.caption(markdown_escape(note[:1].upper() + note[1:], 600))
