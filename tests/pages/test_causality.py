@@ -77,6 +77,17 @@ def test_direction_and_limit_are_in_the_address(open_page, chain_url):
     assert table(app, "Causes and effects")["step"].min() == 0
 
 
+def test_a_trace_can_be_limited_to_a_number_of_steps(open_page, chain_url):
+    app = open_page(chain_url, "causality", event="n150", links="recorded", depth="2")
+    assert sorted(table(app, "Causes and effects")["step"]) == [-2, -1, 0, 1, 2]
+
+    app.selectbox(key="causality-depth").set_value(1).run()
+
+    assert app.query_params["depth"] == "1"
+    assert sorted(table(app, "Causes and effects")["step"]) == [-1, 0, 1]
+    assert says(app, "of at least")
+
+
 def test_a_trace_beyond_what_can_be_drawn_is_a_table_with_a_notice(open_page, tmp_path):
     url = f"sqlite:///{tmp_path / 'fan.db'}"
     with open_stores(url, read_only=False) as stores:

@@ -1,11 +1,11 @@
 """The code examples of the specification, translated: one test for each, in its order.
 
-`EXAMPLES` is the list of them; a test holds it against the document. What cannot be translated yet is in `NOT_YET`,
-and a test fails when it can.
+`EXAMPLES` is the list of them; a test holds it against the document.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
-from starlette.routing import Mount, Route
 
+from tests.api_serving import get, served
 from tests.contract import foreign, others
 from tests.factories import START, event, snapshot
 from tests.servers.postgresql import PostgresServer
@@ -37,7 +37,6 @@ from xcstore import (
     SimulatedClock,
     open_stores,
 )
-from xcstore.api import create_api
 from xcstore.errors import DuplicateEventError
 from xcstore.model.definition import Component
 from xcstore.model.history import PendingTimeout
@@ -62,7 +61,7 @@ EXAMPLES = [
     ("Usage", "typescript", "test_mongodb_usage"),
     ("Component Name Tracking", "typescript", "test_component_name_tracking"),
     ("Tracing Across Components", "typescript", "test_tracing_across_components"),
-    ("API Endpoints", "bash", "/cross-component"),
+    ("API Endpoints", "bash", "test_api_endpoints"),
     ("Snapshot Frequency", "typescript", "test_snapshot_frequency"),
     ("Event Retention", "typescript", "test_event_retention"),
     ("Backup Strategy", "bash", "test_backup_strategy"),
@@ -72,11 +71,6 @@ EXAMPLES = [
     ("Cross-Component Shared Stores", "typescript", "test_cross_component_shared_stores"),
     ("Environment Variables", "bash", "test_environment_variables"),
 ]
-
-# What is missing for the examples that have no test, and why.
-NOT_YET = {
-    "/cross-component": "the REST routes are issue 5",
-}
 
 ORDERS = """
 name: Orders
@@ -155,14 +149,7 @@ def test_every_example_of_the_document_has_a_test_or_a_reason(blocks: list[tuple
 
 
 def test_every_test_of_an_example_is_here() -> None:
-    assert [name for _, _, name in EXAMPLES if name not in globals() and name not in NOT_YET] == []
-
-
-@pytest.mark.parametrize("name", NOT_YET)
-def test_what_cannot_be_translated_yet_is_still_missing(name: str) -> None:
-    routes = [route.path for route in create_api(Settings, open_stores).routes if isinstance(route, (Mount, Route))]
-    there = any(path.startswith(name) for path in routes)
-    assert not there, f"{name} is there now: translate its example, and take it out of NOT_YET"
+    assert [name for _, _, name in EXAMPLES if name not in globals()] == []
 
 
 # Configuration
@@ -575,6 +562,34 @@ def test_tracing_across_components(shared: bool, stores: Stores) -> None:
     result = registry.find_instance(parcel.id)
     assert result is not None
     assert (result.component_name, result.instance) == ("Shipping", parcel)
+
+
+def test_api_endpoints() -> None:
+    stores = open_stores("memory://", read_only=False)
+    registry = ComponentRegistry()
+    for document in (ORDERS, INVENTORY):
+        registry.register(FSMRuntime(parse_component(document), event_store=stores.events))
+    order = registry.get_runtime("Orders").create_instance("Order")
+    registry.get_runtime("Orders").send(order, "PAY")
+    paid = stores.events.get_events_for_instance(order)[1]
+    (picking,) = stores.events.get_caused_events(paid.id)
+
+    with served(lambda: Settings(url="memory://given"), opener=lambda _: stores) as address:
+
+        def data(path: str) -> Any:
+            answer = json.loads(get(f"{address}/cross-component/{path}").text)
+            assert answer["success"] is True
+            return answer["data"]
+
+        # Trace event causality across all components
+        traced = data(f"causality/{paid.id}")
+        assert [one["id"] for one in traced["causality"]] == [paid.id, picking.id]
+        assert traced["count"] == 2
+        # Get all events from all components
+        assert {one["componentName"] for one in data("events")["events"]} == {"Orders", "Inventory"}
+        # Get instance history (searches all components)
+        history = data(f"instance/{picking.instance_id}/history")["history"]
+        assert [one["id"] for one in history] == [picking.id]
 
 
 # Best Practices

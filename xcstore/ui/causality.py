@@ -32,6 +32,8 @@ GROUPINGS: Final[dict[Grouping, str]] = {"machine": "Machine", "component": "Com
 PLACES: Final[dict[Grouping, str]] = {"component": "Components", "machine": "Machines"}
 SHOWN: Final[dict[Mode, str]] = {"repaired": "Repaired", "recorded": "As recorded", "both": "Both"}
 LIMITS: Final = (50, 200, 500, 2_000, 20_000)
+DEPTHS: Final = (None, 1, 2, 3, 5, 10, 20, 50)
+"""Steps from the event; None for any."""
 MAX_SECONDS: Final = 8.0
 """How long the rules that infer links may go on."""
 
@@ -46,6 +48,7 @@ class Options:
     direction: Direction
     mode: Mode
     limit: int
+    depth: int | None
     picture: Picture
     group_by: Grouping
 
@@ -89,6 +92,7 @@ def find(event_id: str, wanted: Options) -> queries.Neighbourhood | None:
                 direction=wanted.direction,
                 mode=wanted.mode,
                 max_events=wanted.limit,
+                max_depth=wanted.depth,
                 max_seconds=MAX_SECONDS,
                 catalog=loading.catalog(),
             )
@@ -112,15 +116,31 @@ def options() -> Options:
             group_by = widgets.choice("Boxes by", "causality-group", "group", GROUPINGS)
         elif picture == "map":
             group_by = widgets.choice("Places", "causality-places", "group", PLACES)
-        wanted = state.text("limit")
-        address = int(wanted) if wanted.isdecimal() and int(wanted) in LIMITS else LIMITS[1]
-        state.sync("causality-limit", address, address)
-        limit = st.selectbox(
-            "Events, at most", LIMITS, key="causality-limit", format_func=lambda number: f"{number:,}", width=115
-        )
-        state.put(limit=None if limit == LIMITS[1] else str(limit))
-        state.synced("causality-limit", limit)
-    return Options(direction=direction, mode=mode, limit=limit, picture=picture, group_by=group_by)
+        with st.popover("Limits", width="content"):
+            limit = _number("Events, at most", "limit", LIMITS, LIMITS[1])
+            depth = _number("Steps, at most", "depth", DEPTHS, None)
+    return Options(
+        direction=direction,
+        mode=mode,
+        limit=limit or LIMITS[1],
+        depth=depth,
+        picture=picture,
+        group_by=group_by,
+    )
+
+
+def _number(label: str, param: str, numbers: tuple[int | None, ...], usual: int | None) -> int | None:
+    """One of `numbers`, the usual one unless the address says another; None is no limit."""
+    wanted = state.text(param)
+    address = int(wanted) if wanted.isdecimal() and int(wanted) in numbers else usual
+    key = f"causality-{param}"
+    state.sync(key, address, address)
+    chosen = st.selectbox(
+        label, numbers, key=key, format_func=lambda number: "any" if number is None else f"{number:,}"
+    )
+    state.put(**{param: None if chosen == usual else str(chosen)})
+    state.synced(key, chosen)
+    return chosen
 
 
 _MODES_HELP: Final = (
@@ -166,7 +186,9 @@ def picture(found: queries.Neighbourhood, wanted: Options) -> None:
         return
     if wanted.picture == "graph":
         drawn = views.diagram(found, zone=state.zone(), group_by=wanted.group_by, components=names)
-        clicked = viewer.diagram(drawn, key="causality-diagram", label="Causes and effects", selected=found.root_id)
+        clicked = viewer.diagram(
+            drawn, key="causality-diagram", label="Causes and effects", selected=found.root_id, dot=True
+        )
     else:
         clicked = spacetime.panel(
             found,

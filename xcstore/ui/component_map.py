@@ -15,7 +15,7 @@ def show(view: ComponentMapView, key: str) -> None:
     st.caption(view.summary)
     for note in view.notes:
         st.text(f"▲ {note}")
-    viewer.diagram(view.diagram, key=f"{key}-diagram", label="Causes between components")
+    viewer.diagram(view.diagram, key=f"{key}-diagram", label="Causes between components", dot=True)
     flows, places = st.tabs([f"Flows ({len(view.flows):,})", f"Places ({len(view.places):,})"])
     with flows:
         tables.show(

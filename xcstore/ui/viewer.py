@@ -22,6 +22,7 @@ import streamlit as st
 
 from xcstore.render import theme
 from xcstore.render.diagram import LAYOUT_LIMIT, Diagram, LegendItem, node_count
+from xcstore.render.dot import to_dot
 from xcstore.render.drawing import Drawing
 from xcstore.render.labels import count_text, visible_text
 from xcstore.ui.layout import TIME_LIMIT_S, draw_diagram
@@ -126,8 +127,29 @@ def diagram(
     selected: str | None = None,
     height: int | None = None,
     time_limit_s: float = TIME_LIMIT_S,
+    dot: bool = False,
 ) -> str | None:
-    """Lay out and show `diagram`; where that cannot be, say so (the table beside it has all of it)."""
+    """Lay out and show `diagram`; where that cannot be, say so (the table beside it has all of it).
+
+    With `dot`, its DOT text can be downloaded, also where it is too large to be drawn here.
+    """
+    clicked = _laid_out(diagram, key, label, selected, height, time_limit_s)
+    if dot and diagram.nodes:
+        st.download_button(
+            "Download DOT",
+            data=lambda: to_dot(diagram).encode("utf-8", "replace"),
+            file_name=f"{key}.dot",
+            mime="text/vnd.graphviz",
+            key=f"{key}-DOT",
+            on_click="ignore",
+            type="tertiary",
+        )
+    return clicked
+
+
+def _laid_out(
+    diagram: Diagram, key: str, label: str, selected: str | None, height: int | None, time_limit_s: float
+) -> str | None:
     nodes = node_count(diagram)
     if not nodes:
         st.info("Nothing to draw: no states were found.")
