@@ -32,8 +32,8 @@ GROUPINGS: Final[dict[Grouping, str]] = {"machine": "Machine", "component": "Com
 PLACES: Final[dict[Grouping, str]] = {"component": "Components", "machine": "Machines"}
 SHOWN: Final[dict[Mode, str]] = {"repaired": "Repaired", "recorded": "As recorded", "both": "Both"}
 LIMITS: Final = (50, 200, 500, 2_000, 20_000)
-DEPTHS: Final = (None, 1, 2, 3, 5, 10, 20, 50)
-"""Steps from the event; None for any."""
+DEPTHS: Final = (0, 1, 2, 3, 5, 10, 20, 50)
+"""Steps from the event; 0 for any number."""
 MAX_SECONDS: Final = 8.0
 """How long the rules that infer links may go on."""
 
@@ -118,26 +118,24 @@ def options() -> Options:
             group_by = widgets.choice("Places", "causality-places", "group", PLACES)
         with st.popover("Limits", width="content"):
             limit = _number("Events, at most", "limit", LIMITS, LIMITS[1])
-            depth = _number("Steps, at most", "depth", DEPTHS, None)
+            depth = _number("Steps, at most", "depth", DEPTHS, 0)
     return Options(
         direction=direction,
         mode=mode,
-        limit=limit or LIMITS[1],
-        depth=depth,
+        limit=limit,
+        depth=depth or None,
         picture=picture,
         group_by=group_by,
     )
 
 
-def _number(label: str, param: str, numbers: tuple[int | None, ...], usual: int | None) -> int | None:
-    """One of `numbers`, the usual one unless the address says another; None is no limit."""
+def _number(label: str, param: str, numbers: tuple[int, ...], usual: int) -> int:
+    """One of `numbers`, the usual one unless the address says another."""
     wanted = state.text(param)
     address = int(wanted) if wanted.isdecimal() and int(wanted) in numbers else usual
     key = f"causality-{param}"
     state.sync(key, address, address)
-    chosen = st.selectbox(
-        label, numbers, key=key, format_func=lambda number: "any" if number is None else f"{number:,}"
-    )
+    chosen = st.selectbox(label, numbers, key=key, format_func=lambda number: f"{number:,}" if number else "any")
     state.put(**{param: None if chosen == usual else str(chosen)})
     state.synced(key, chosen)
     return chosen
