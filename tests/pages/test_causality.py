@@ -132,6 +132,7 @@ def test_each_picture_works_in_each_mode_and_is_in_the_address(open_page, chain_
     assert not app.exception
     assert app.segmented_control(key="causality-picture").value == view
     assert app.segmented_control(key="causality-mode").value == mode
+    assert "Download DOT" in [button.proto.label for button in app.get("download_button")]
 
 
 def test_an_unknown_event_is_said_to_be_unknown_and_another_can_be_picked(open_page, chain_url):
