@@ -59,7 +59,7 @@ class Flow:
     inferred: int
     doubtful: int
     negative: int
-    """Links whose effect was stored before its cause: doubtful, and no latency."""
+    """Links whose effect was stored before its cause: they have no latency; beyond the tolerance they are doubtful."""
     latency: Latency | None
     """Over all links that do not go against the clock; None where there is none."""
 
