@@ -56,7 +56,8 @@ def history(instance_id: str, *times: int, **common: Any) -> list[Any]:
 
 
 def test_an_empty_store_is_well(stores: Stores) -> None:
-    report = check_health(stores, now=NOW)
+    # A busy machine, and what earlier tests asked of the same server in this process, must not count as slow.
+    report = check_health(stores, HealthSettings(latency_ms=60_000), now=NOW)
 
     assert report.worst == "ok", report.checks
     assert check(report, "newest event").sentence == "No event is stored yet."
