@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from xcstore.analysis.inference import RULES, WINDOW, Surroundings, infer
+from xcstore.analysis.inference import RULES, Surroundings, infer
+from xcstore.analysis.routes import WINDOW
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION
 from xcstore.model.loader import parse_component

@@ -11,8 +11,8 @@ from xcstore.analysis.integrity import KINDS
 from xcstore.demo import DemoReport, generate_demo, generator
 from xcstore.demo.anomalies import History
 from xcstore.demo.report import PlantedAnomaly
-from xcstore.ops.retention import known_definitions
 from xcstore.ops.verifying import verify
+from xcstore.queries.definitions import stored_definitions
 from xcstore.store.memory import open_memory_stores
 
 FOUND_AS = {
@@ -41,7 +41,7 @@ def test_what_is_planted_is_found_where_it_was_planted(days: int) -> None:
     with open_memory_stores() as stores:
         planted: DemoReport = generate_demo(stores, days=days)
         report = verify(stores)
-        catalog, _ = known_definitions(stores.definitions, None)
+        catalog = stored_definitions(stores.definitions).catalog
         lagging = [one.instance_id for one in planted.anomalies if one.kind == "lagging_snapshot"]
         last = {key: stream[-1] for key, stream in stores.events.get_streams(lagging).items()}
     # To lag is normal while an instance is live: that is counted, and no finding.

@@ -19,8 +19,9 @@ from xcstore.errors import ConfigError, NotFoundError
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION, InstanceSnapshot, PersistedEvent
 from xcstore.ops.pruning import prune
-from xcstore.ops.retention import Judge, Rules, judged, known_definitions, left_behind
+from xcstore.ops.retention import Judge, Rules, judged, left_behind
 from xcstore.ops.retention_plan import preview
+from xcstore.queries.definitions import stored_definitions
 from xcstore.store.base import EventQuery, OutboxChange, StoredDefinition, StoredWork, Stores
 from xcstore.store.memory import open_memory_stores
 from xcstore.units import DAY, EpochMs
@@ -310,12 +311,12 @@ def test_given_definitions_win_over_stored_ones_and_these_over_the_folder(tmp_pa
     stores.definitions.save_definition(StoredDefinition(hash="h", component_name="Shop", document=stored))
     stores.definitions.save_definition(StoredDefinition(hash="x", component_name="Odd", document={"name": 1}))
 
-    catalog, problems = known_definitions(stores.definitions, str(tmp_path))
-    given, _ = known_definitions(stores.definitions, str(tmp_path), [SHOP])
+    known = stored_definitions(stores.definitions, str(tmp_path))
+    given = known.catalog.merged([SHOP])
 
-    assert catalog.find_machine("Shop", "Stored") is not None
+    assert known.catalog.find_machine("Shop", "Stored") is not None
     assert given.find_machine("Shop", "Order") is not None
-    assert len(problems) >= 2
+    assert len(known.problems) >= 2
 
 
 # The figures

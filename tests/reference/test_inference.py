@@ -11,7 +11,8 @@ import pytest
 from tests.reference.test_postgresql_dumps import Loaded, loaded  # noqa: F401 - the dumps in a database, a fixture
 from tests.reference.test_runs import AT_HAND, Run, is_a_deadlock, play
 from xcstore.analysis.causality import Link, causal_graph, doubts_of
-from xcstore.analysis.inference import WINDOW, Surroundings, infer, named_instance, timer_reason
+from xcstore.analysis.inference import Surroundings, infer, named_instance, timer_reason
+from xcstore.analysis.routes import WINDOW
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION, PersistedEvent
 from xcstore.model.loader import component_from_document

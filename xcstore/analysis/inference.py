@@ -22,19 +22,14 @@ from itertools import dropwhile, takewhile
 from types import MappingProxyType
 from typing import Final
 
-from xcstore.analysis.causality import TIMER_REASONS, Link
-from xcstore.analysis.routes import Agreement, Routes, Send, routes
+from xcstore.analysis.causality import SUCCESSION, TIMER_REASONS, Link
+from xcstore.analysis.routes import WINDOW, Agreement, Routes, Send, routes
 from xcstore.analysis.surroundings import Surroundings, stored_before
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION, PersistedEvent
 from xcstore.units import DAY, HOUR, MINUTE, SECOND, DurationMs
 
-__all__ = ["RULES", "WINDOW", "Rule", "Surroundings", "infer", "named_instance", "timer_reason"]
-
-WINDOW: Final = DurationMs(1_000)
-"""How long before an event its sender is looked for. What a transition sends is processed at once: on the reference
-data the longest time between the two is 50 ms, with our runtime none at all. The rest is for slow machines. As long
-is looked for the parent's transition that made a child, and for the child's that news tells of."""
+__all__ = ["RULES", "Rule", "Surroundings", "infer", "named_instance", "timer_reason"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +69,7 @@ def infer(
     """
     known = routes(catalog) if catalog is not None else _NO_ROUTES
     for rule in RULES.values():
-        found = None if rule.name == "succession" and not succession else rule.infer(effect, around, known)
+        found = None if rule.name == SUCCESSION and not succession else rule.infer(effect, around, known)
         if found is not None:
             return found
     return None
@@ -160,9 +155,7 @@ def _succession(effect: PersistedEvent, around: Surroundings, known: Routes) -> 
     if effect.definition_hash:
         return None
     before = around.before(effect)
-    return (
-        _link("succession", before[-1], effect, f"followed {_named(before[-1])}", "same instance") if before else None
-    )
+    return _link(SUCCESSION, before[-1], effect, f"followed {_named(before[-1])}", "same instance") if before else None
 
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
@@ -195,7 +188,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
                 infer=_cascade,
             ),
             Rule(
-                name="succession",
+                name=SUCCESSION,
                 description="the event before it in its instance: what it followed, not what caused it",
                 infer=_succession,
             ),

@@ -18,14 +18,16 @@ from xcstore.analysis.lineage import is_common, is_masked
 from xcstore.model.catalog import Catalog
 from xcstore.model.definition import CascadingRule, Component, StateMachine, Transition
 from xcstore.model.history import CREATION, PersistedEvent
+from xcstore.units import DurationMs
 
-__all__ = ["Agreement", "Place", "Routes", "Send", "recorded_values", "routes"]
+__all__ = ["WINDOW", "Agreement", "Place", "Routes", "Send", "recorded_values", "routes"]
 
 Place = tuple[str, str]
 """Component and machine."""
-CODE_MS: Final = 1_000
-"""How long after a method ran its event may be stored: the runtime handles at once what code sends. The longest time
-from a declared send to its effect in the reference data is 50 ms."""
+WINDOW: Final = DurationMs(1_000)
+"""How long before an event its sender is looked for. What a transition or a method sends is processed at once: on the
+reference data the longest time between the two is 50 ms, with our runtime none at all. The rest is for slow machines.
+As long is looked for the parent's transition that made a child, and for the child's that news tells of."""
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 _MISSING: Final = object()
 
@@ -156,7 +158,7 @@ class Routes:
 
     def may_send_by_code(self, cause: PersistedEvent, effect: PersistedEvent) -> bool:
         """Whether a method ran at the cause, and the effect came at once and carries a value that the cause had."""
-        if not 0 <= effect.persisted_at - cause.persisted_at <= CODE_MS:
+        if not 0 <= effect.persisted_at - cause.persisted_at <= WINDOW:
             return False
         move = (*_place(cause), cause.state_before, cause.event_type, cause.state_after)
         if move not in self._coded:

@@ -58,7 +58,7 @@ def _health(arguments: argparse.Namespace, settings: Settings) -> int:
 def _report(url: str, latency_ms: int | None, settings: Settings) -> HealthReport:
     from xcstore.ops.health import HealthSettings, check_health, not_opened
     from xcstore.ops.health_snapshots import ended_states
-    from xcstore.ops.retention import known_definitions
+    from xcstore.queries.definitions import stored_definitions
 
     started = perf_counter()
     try:
@@ -79,7 +79,7 @@ def _report(url: str, latency_ms: int | None, settings: Settings) -> HealthRepor
             snapshots_kept=settings.snapshot_retention_count,
         )
         try:
-            ended = ended_states(known_definitions(stores.definitions, settings.definitions)[0])
+            ended = ended_states(stored_definitions(stores.definitions, settings.definitions).catalog)
         except StoreError:  # the checks will say why
             ended = ()
         return check_health(stores, in_force, ended=ended, opened_ms=opened_ms)

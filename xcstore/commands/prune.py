@@ -185,13 +185,13 @@ def _opened(url: str, settings: Settings, *, write: bool) -> Stores:
 
 def _catalog(arguments: argparse.Namespace, settings: Settings, stores: Stores) -> Catalog:
     from xcstore.ops.definitions import load_definitions
-    from xcstore.ops.retention import known_definitions
+    from xcstore.queries.definitions import stored_definitions
 
     given = load_definitions(arguments.definitions) if arguments.definitions else ()
-    catalog, problems = known_definitions(stores.definitions, settings.definitions, given)
-    for problem in problems:
+    known = stored_definitions(stores.definitions, settings.definitions)
+    for problem in known.problems:
         complain(problem)
-    return catalog
+    return known.catalog.merged(given)
 
 
 def _preview(stores: Stores, catalog: Catalog, rules: Rules) -> Preview:

@@ -49,8 +49,8 @@ def add_to(commands: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
-    from xcstore.ops.retention import known_definitions
     from xcstore.ops.verifying import verify
+    from xcstore.queries.definitions import stored_definitions
 
     url = arguments.url or next(iter(settings.store_urls().values()))
     with open_stores(
@@ -60,13 +60,13 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
         statement_timeout_ms=max(_TIMEOUT_MS, settings.statement_timeout_ms),
         latency_alert_ms=None,
     ) as stores:
-        catalog, problems = known_definitions(stores.definitions, settings.definitions)
+        known = stored_definitions(stores.definitions, settings.definitions)
         with progress("verify", " rows") as show:
-            report = verify(stores, catalog, kinds=arguments.kind, limit=arguments.limit, on_progress=show)
+            report = verify(stores, known.catalog, kinds=arguments.kind, limit=arguments.limit, on_progress=show)
     if arguments.json:
-        print(json_text({**report.document(), "problems": list(problems)}))
+        print(json_text({**report.document(), "problems": list(known.problems)}))
     else:
-        _print(report, problems)
+        _print(report, known.problems)
     return 1 if report.severities["error"] else 0
 
 

@@ -29,18 +29,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from xcstore.errors import ConfigError, DefinitionError
+from xcstore.errors import ConfigError
 from xcstore.model.catalog import Catalog
-from xcstore.model.definition import Component
 from xcstore.model.history import CREATION, InstanceSnapshot, PersistedEvent
-from xcstore.model.loader import component_from_document, load_folder
 from xcstore.runtime.folding import fold
 from xcstore.runtime.interpreter import MachineTable
 from xcstore.runtime.restoring import find_entry_point
-from xcstore.store.base import DefinitionStore, EventQuery, InstanceQuery, InstanceSummary, Stores
+from xcstore.store.base import EventQuery, InstanceQuery, InstanceSummary, Stores
 from xcstore.units import DAY, EpochMs
 
-__all__ = ["REASONS", "Judge", "Rules", "Verdict", "judged", "known_definitions", "left_behind"]
+__all__ = ["REASONS", "Judge", "Rules", "Verdict", "judged", "left_behind"]
 
 PAGE: Final = 500
 """Instances that are judged together."""
@@ -102,28 +100,6 @@ class Verdict:
     def count(self) -> int:
         """How many events go."""
         return self.summary.event_count if self.reason is None else len(self.events)
-
-
-def known_definitions(
-    store: DefinitionStore, folder: str | None, given: Iterable[Component] = ()
-) -> tuple[Catalog, tuple[str, ...]]:
-    """The definitions of a folder, those kept in the store, and those given, of which later ones win; and what could
-    not be read, in words."""
-    found: list[Component] = []
-    problems: list[str] = []
-    if folder is not None:
-        try:
-            loaded = load_folder(folder)
-            found += loaded.components
-            problems += map(str, loaded.problems)
-        except DefinitionError as error:
-            problems.append(str(error))
-    for item in store.get_all_definitions():
-        try:
-            found.append(component_from_document(item.document))
-        except DefinitionError as error:
-            problems.append(f"definition of {item.component_name!r} in the store: {error}")
-    return Catalog((*found, *given)), tuple(problems)
 
 
 class Judge:

@@ -122,7 +122,7 @@ def preview(
     ----------
     stores : Stores
     catalog : Catalog
-        As `retention.known_definitions` finds it.
+        What is known, by which it is told whether an instance has ended.
     rules : Rules
     on_progress : callable
         Called with (instances looked at, instances in all).

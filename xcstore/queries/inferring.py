@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Final
 
 from xcstore.analysis.causality import SUCCESSION, Link, Mode, recorded_link
-from xcstore.analysis.inference import WINDOW, infer, named_instance, timer_reason
-from xcstore.analysis.routes import recorded_values, routes
+from xcstore.analysis.inference import infer, named_instance, timer_reason
+from xcstore.analysis.routes import WINDOW, recorded_values, routes
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION, PersistedEvent
 from xcstore.queries.surroundings import LoadedSurroundings

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from xcstore.analysis.inference import WINDOW
+from xcstore.analysis.routes import WINDOW
 from xcstore.analysis.surroundings import Surroundings
 from xcstore.errors import NotFoundError
 from xcstore.model.history import PersistedEvent

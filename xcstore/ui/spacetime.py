@@ -53,7 +53,7 @@ _COMPONENT: Final = st.components.v2.component(
             (_HERE / "spacetime" / "spacetime.css").read_text(encoding="utf-8"),
         ]
     ),
-    js=(_HERE / "spacetime" / "spacetime.js").read_text(encoding="utf-8"),
+    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "spacetime/spacetime.js")),
 )
 
 

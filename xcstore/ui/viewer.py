@@ -31,13 +31,13 @@ __all__ = ["diagram", "show", "svg_viewer"]
 
 Fit = Literal["contain", "width"]
 
-_HERE: Final = Path(__file__).parent / "components" / "viewer"
+_HERE: Final = Path(__file__).parent / "components"
 
 _COMPONENT: Final = st.components.v2.component(
     "xcstore_viewer",
     html='<div class="root"></div>',
-    css=theme.css() + (_HERE / "viewer.css").read_text(encoding="utf-8"),
-    js=(_HERE / "viewer.js").read_text(encoding="utf-8"),
+    css=theme.css() + (_HERE / "viewer" / "viewer.css").read_text(encoding="utf-8"),
+    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "viewer/viewer.js")),
 )
 
 

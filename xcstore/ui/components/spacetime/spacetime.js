@@ -2,7 +2,6 @@
 // Only what is in view is drawn. Text comes from Python made visible and cut; here it is only ever text.
 // Streamlit calls the default export again on every change of data or theme; what lasts is kept by host element.
 
-const NS = "http://www.w3.org/2000/svg";
 const views = new WeakMap();
 
 export default function (component) {
@@ -38,35 +37,11 @@ const PNG_AREA = 120e6;
 const clamp = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-function make(name, properties = {}, ...children) {
-  const element = document.createElement(name);
-  Object.assign(element, properties);
-  element.append(...children);
-  return element;
-}
-
-function icon(d) {
-  const svg = document.createElementNS(NS, "svg");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(NS, "path");
-  path.setAttribute("d", d);
-  svg.append(path);
-  return svg;
-}
-
 function button(name, content, action, className = "") {
   const made = make("button", { type: "button", title: name, className }, content);
   made.setAttribute("aria-label", name);
   made.addEventListener("click", action);
   return made;
-}
-
-function isDark(element) {
-  const paper = getComputedStyle(element).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [255, 255, 255];
-  const scale = Math.max(...paper.slice(0, 3)) <= 1 ? 255 : 1; // color(srgb …) counts from 0 to 1
-  const [r, g, b] = paper.map((part) => part * scale);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 128;
 }
 
 function compact(n) {
