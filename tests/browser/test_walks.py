@@ -209,6 +209,8 @@ def test_walk_3_crosses_components_to_the_event_that_brought_the_value_from_outs
     ]
     assert [row["set by event"] for row in steps] == ["INSTANCE_CREATED"] * 3
     page.get_by_text("The same as a table").click()
+    # It folds up slowly, and what is above moves on a page that was scrolled to its end: a click would miss the link.
+    expect(page.locator("details", has_text="The same as a table")).to_have_js_property("open", False, timeout=WAIT_MS)
 
     # Each step is a link to the field of that instance, at the event that set it.
     page.get_by_role("link", name=f"Order {short_id(order.instance_id)}").first.click()
