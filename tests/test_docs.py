@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from xcstore.config import SETTINGS, Setting
+from xcstore.ui.shell import TITLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +26,7 @@ def test_the_table_of_settings_is_complete_and_right() -> None:
 
 @pytest.mark.parametrize("page", sorted(path.stem for path in (ROOT / "pages").glob("*.py")))
 def test_each_page_has_a_line(page: str) -> None:
-    assert f"| {page.capitalize()} |" in README
+    assert f"| {TITLES[page][0]} |" in README
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))

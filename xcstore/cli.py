@@ -17,10 +17,13 @@ from xcstore.commands import (
     backup,
     demo,
     digest,
+    drill,
     health,
     import_,
     info,
     prune,
+    recover,
+    replay,
     restore,
     run,
     serve_demo,
@@ -72,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         restore,
         digest,
         verify,
+        drill,
+        recover,
+        replay,
     ):
         command.add_to(commands)
     return parser

@@ -226,6 +226,7 @@ def places() -> Sequence[tuple[str, dict[str, str]]]:
             ("instances", {"instance": instance, "event": event}),
             ("instances", {"instance": instance, "field": "note"}),
             ("machines", {"machine": text, "machine_component": text}),
+            ("what_if", {"trace": event, "edit": json.dumps(["drop", event]), "run": "yes"}),
         ]
     sides = {"left": instance_of(0), "right": instance_of(1)}
     events = {"left": Hostile.event_id(0), "right": Hostile.event_id(1)}

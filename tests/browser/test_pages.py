@@ -32,12 +32,13 @@ from tests.browser.reading import (
 from xcstore.render.labels import moment_text
 from xcstore.store.base import InstanceQuery
 from xcstore.store.opening import open_stores
+from xcstore.ui import widgets
 from xcstore.units import EpochMs
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 
-PAGES = ("", "events", "instances", "machines", "causality", "integrity", "compare", "health")
+PAGES = ("", *(name for name in widgets.PAGES if name != "overview"))
 HOSTILE = "<img src=x onerror"
 KEY = "ORD-00123"
 TABLE = "Events, newest first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,12 +20,15 @@ from xcstore.demo.servers.redis import running_redis
 from xcstore.model.history import InstanceSnapshot, PersistedEvent
 from xcstore.store.base import InstanceQuery, StoredDefinition
 from xcstore.store.opening import open_stores
+from xcstore.ui.shell import TITLES
 from xcstore.ui.widgets import PAGES
 
 DEFINITIONS = Path(__file__).parents[2] / "xcstore" / "demo" / "components"
 MEASURED = ("health", "retention")
 """Pages whose figures are also those of the machine and of the backend."""
 
+ASKED = {"integrity": "integrity-run", "divergence": "divergence-run"}
+"""Pages that read a whole store, and do so when they are asked to."""
 History = tuple[list[PersistedEvent], list[InstanceSnapshot], list[StoredDefinition]]
 Figures = dict[str, dict[str, Any]]
 
@@ -76,6 +80,12 @@ def views(history: History) -> list[tuple[str, dict[str, str | list[str]]]]:
         ("instances", {"instance": instance}),
         ("machines", {"machine": "Order", "state": "Draft"}),
         ("causality", {"event": caused.id}),
+        ("replay", {"instance": instance, "step": "2"}),
+        ("replay", {"trace": caused.id}),
+        ("what_if", {"instance": instance}),
+        ("what_if", {"trace": caused.id, "edit": json.dumps(["drop", caused.id]), "run": "yes"}),
+        ("moment", {"at": "2026-11-10T00:00:00Z"}),
+        ("restore", {"part": "restore", "instance": instance}),
         ("compare", {"left": instance, "typical": "yes"}),
         ("compare", {"what": "traces", "left": caused.id, "typical": "yes", "links": "recorded"}),
     ]
@@ -97,9 +107,9 @@ def shown(open_page: OpenPage, url: str, history: History) -> Figures:
         app = open_page(url, page, **address)
         assert not app.exception, (page, address, [item.value for item in app.exception])
         assert not app.error, (page, address, [item.value for item in app.error])
-        assert app.header[0].value == page.capitalize()
-        if page == "integrity":
-            app.button(key="integrity-run").click().run()
+        assert app.header[0].value == TITLES[page][0]
+        if page in ASKED:
+            app.button(key=ASKED[page]).click().run()
             assert not app.exception, [item.value for item in app.exception]
         found[f"{page} {address}"] = {} if page in MEASURED else figures(app)
         if page == "events" and not address:

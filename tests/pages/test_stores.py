@@ -13,6 +13,7 @@ from psycopg import sql
 from streamlit.testing.v1 import AppTest
 
 from tests.servers.postgresql import PostgresServer
+from xcstore.ui.shell import TITLES
 from xcstore.ui.widgets import PAGES
 
 PASSWORD = "s3cret-Wörd"
@@ -46,7 +47,7 @@ def test_a_store_that_can_be_read_opens_without_an_error(open_page: Any, request
 
     assert not app.exception, [item.value for item in app.exception]
     assert not app.error, [item.value for item in app.error]
-    assert app.header[0].value == page.capitalize()
+    assert app.header[0].value == TITLES[page][0]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -52,9 +52,8 @@ def _ask(executor: Executor, instance: Instance, effect: FollowUp, causes: Cause
     if isinstance(effect, CreateInstance):
         if not executor.population.has_machine(effect.machine_name):
             return []
-        child = Create(
-            executor, executor.ids.instance_id(), effect.machine_name, effect.data, "inter_machine transition", causes
-        )
+        made = executor.child_id(instance.id, executor.name, effect.machine_name)
+        child = Create(executor, made, effect.machine_name, effect.data, "inter_machine transition", causes)
         child.parent_id, child.parent_machine = instance.id, instance.machine_name
         notice = executor.notice(
             "inter_machine_transition", instance.id, child=child.instance_id, machine=effect.machine_name
@@ -80,7 +79,8 @@ def _send_across(executor: Executor, instance: Instance, effect: SendAcross, cau
     elif target is None:
         log.info("component %s is not registered; its event goes nowhere", effect.component_name)
     elif effect.event_type is None:
-        made, trigger = executor.ids.instance_id(), "cross_component transition"
+        made = executor.child_id(instance.id, effect.component_name, effect.machine_name)
+        trigger = "cross_component transition"
         executor.agenda.front.append(
             Create(target, made, effect.machine_name, effect.data, trigger, causes, executor.name)
         )

@@ -112,11 +112,11 @@ class SimulatedClock:
         """Let time pass; see `advance_to`."""
         return self.advance_to(EpochMs(self._now + duration))
 
-    def advance_to(self, moment: EpochMs) -> int:
+    def advance_to(self, moment: EpochMs, *, inclusive: bool = True) -> int:
         """Let time pass until `moment`, calling what falls due in order of expiry; returns how many were called.
 
         While a timer is called, `now()` is the time at which it was due; timers that it starts are called too
-        if they fall due by `moment`.
+        if they fall due by `moment`. With `inclusive` False, what falls due at `moment` itself still waits.
 
         Raises
         ------
@@ -126,12 +126,16 @@ class SimulatedClock:
         if moment < self._now:
             raise ValueError(f"a clock does not go backwards: it is {self._now}, and was told to go to {moment}")
         fired = 0
-        while (due := self._schedule.next_due()) is not None and due <= moment:
+        while (due := self._schedule.next_due()) is not None and (due < moment or (inclusive and due == moment)):
             self._now = max(self._now, due)
             fired += 1
             self._schedule.pop()()
         self._now = moment
         return fired
+
+    def next_due(self) -> EpochMs | None:
+        """When the next timer falls due; None where none runs."""
+        return self._schedule.next_due()
 
 
 class SystemClock:

@@ -110,6 +110,10 @@ class Executor:
         self.outbox: Outbox | None = None
         self.reach: Callable[[str], Executor | None] | None = None
         """How to find another component."""
+        self.name_child: Callable[[str, str, str], str] | None = None
+        """For a replay: the id of a new instance, by its parent's id, its component and machine."""
+        self.set_timer: Callable[[str, str, EpochMs, str], EpochMs] | None = None
+        """For a replay: when a timer fires, by its instance, event type, due time, and the event it began with."""
         self.latest = Latest()
         self.agenda = Agenda()
         self.join(self.agenda)
@@ -185,6 +189,12 @@ class Executor:
                     self._failed_creates[machine_name] = work
                 raise
         return work.instance_id
+
+    def child_id(self, parent_id: str, component_name: str, machine_name: str) -> str:
+        """The id of an instance that a transition makes."""
+        if self.name_child is not None:
+            return self.name_child(parent_id, component_name, machine_name)
+        return self.ids.instance_id()
 
     def check_singleton(self, machine_name: str) -> None:
         """Refuse a second instance of an entry machine that is said to be a singleton.
@@ -652,6 +662,8 @@ class Executor:
     def start_timer(self, live: Live, start: StartTimer, due: EpochMs, cause: str) -> None:
         """Send its event to the instance at `due`, unless that leaves its state before; `cause` may be ''."""
         self._stop_timer(live, start.event_type)
+        if self.set_timer is not None:
+            due = self.set_timer(live.id, start.event_type, due, cause)
         causes = (cause,) if cause else ()
         running = RunningTimer(start.event_type, due, causes)
         event = Event(start.event_type, {"reason": start.reason})

@@ -45,19 +45,22 @@ class Folded:
 
 
 def born(event: PersistedEvent, table: MachineTable) -> Instance:
-    """The instance that a creation event makes."""
+    """The instance that a creation event makes; what it recorded replaces its initial context."""
     payload = event.payload if isinstance(event.payload, Mapping) else {}
     initial = payload.get("initialContext")
     values: Values = initial if isinstance(initial, Mapping) else {}
+    if event.public_member_snapshot is not None:
+        values = event.public_member_snapshot
     parent, parent_machine = payload.get("parentInstanceId"), payload.get("parentMachineName")
     public = table.machine.public_member_type is not None
+    context: Values = {} if public else values
     return Instance(
         id=event.instance_id,
         machine_name=event.machine_name,
         component_name=event.component_name,
         current_state=event.state_after,
         status=status_in(table.find_state(event.state_after)),
-        context={} if public else values,
+        context=context if event.context is None else event.context,
         public_member=values if public else None,
         internal_member={} if public else None,
         created_at=event.persisted_at,
@@ -138,7 +141,7 @@ def fold(table: MachineTable, events: Iterable[PersistedEvent], base: Folded | N
             plan: Plan | None = move
         else:
             plan = _way(table, event, context if public is None else public)
-            if plan is None:
+            if plan is None and table.moves:  # else nothing is known of the machine, and nothing is odd about the way
                 way = f"{event.state_before!r} -> {event.state_after!r} on {event.event_type!r}"
                 notes[f"the definition has no transition {way}"] = None
         recorded = event.public_member_snapshot

@@ -246,8 +246,8 @@ def _after_snapshots(
         position = next((i for i, event in enumerate(stream) if event.id == snapshot.last_event_id), None)
         if position is None:
             findings.problem(
-                f"{instance_id}: its snapshot follows event {snapshot.last_event_id!r}, which is not in its history;"
-                " folded all events"
+                f"{instance_id}: its snapshot follows event {snapshot.last_event_id!r}, which its history does not"
+                " hold at about that time; folded all events"
             )
             found[instance_id] = None
         else:

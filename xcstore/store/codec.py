@@ -1,4 +1,5 @@
-"""Between what stores hold and the model. The only module that knows the names and shapes of the layouts.
+"""Between what stores hold and the model. The only module that knows the names and shapes of the layouts, but for
+`plain_events`, which is this one in short.
 
 Shapes: the camelCase *document* of memory dumps and MongoDB; the *documented* and the *shipped* row of PostgreSQL
 and SQLite. Reading takes anything that has an id: what is odd becomes a neutral value and a sentence in `faults`.
@@ -18,6 +19,7 @@ from xcstore.jsontext import canonical_json, json_text, parse_json
 from xcstore.model.history import Instance, InstanceSnapshot, PendingTimeout, PersistedEvent, Status
 from xcstore.redaction import MASK, NO_REDACTION, Redaction
 from xcstore.store.limits import LIMITS, Limit, check_writable, check_writable_outbox, check_writable_snapshot
+from xcstore.store.plain_events import agrees_with_columns, plain_event
 from xcstore.store.values import (
     json_column,
     read_any,
@@ -172,9 +174,11 @@ def event_from_document(document: object, *, redact: Redaction = NO_REDACTION) -
         It is not an object, or has no usable `id` or `instanceId`. Anything else odd is in `faults`.
     """
     document = _object_or_raise(document, "an event", "{'id': …, 'instanceId': …, 'event': {…}, …}")
-    faults: Faults = []
-    fields = _event_fields(document, faults)
-    event = PersistedEvent(**fields, faults=tuple(faults), original=document)  # type: ignore[arg-type]
+    event = plain_event(document)
+    if event is None:
+        faults: Faults = []
+        fields = _event_fields(document, faults)
+        event = PersistedEvent(**fields, faults=tuple(faults), original=document)  # type: ignore[arg-type]
     return redact.event(event) if redact else event
 
 
@@ -379,6 +383,9 @@ def event_from_documented_row(
         fields["target_component_name"] = read_optional_text(target, "target_component_name", faults)
         return _event_of_row(fields, row, faults, redact)
     document = cast(Document, kept)
+    event = plain_event(document, seq=row.get("seq"), definition_hash=row.get("definition_hash"))
+    if event is not None and agrees_with_columns(event, row):
+        return redact.event(event) if redact else event
     fields = _event_fields(document, faults)
     _prefer_columns(fields, row, faults)
     return _event_of_row(fields, row, faults, redact, original=document)

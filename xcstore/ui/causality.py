@@ -164,6 +164,7 @@ def heading(view: CausalityView) -> None:
         st.code(visible_text(event.id), language=None)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button("Other events", key="causality-other", type="tertiary", on_click=recentre, args=(None,))
+            widgets.link("replay", "Replay this trace", trace=event.id, event=event.id)
             widgets.link("events", "Whole event", event=event.id)
             widgets.link(
                 "instances", f"Instance {short_id(event.instance_id)}", instance=event.instance_id, event=event.id

@@ -165,6 +165,7 @@ def _event(view: views.InstanceView, selected: str) -> None:
             "Next", key="instances-next", disabled=not shown.next_id, on_click=_select,
             args=(shown.next_id or "",), shortcut="Right",
         )  # fmt: skip
+        widgets.link("replay", "Replay", instance=view.instance_id, event=shown.event.id)
         widgets.link("causality", "Causes and effects", event=shown.event.id)
         widgets.link("events", "Whole event", event=shown.event.id)
     changes, values, payload = st.tabs([f"Changes ({len(shown.changes)})", "Values after", "Payload"])

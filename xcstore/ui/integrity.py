@@ -121,6 +121,7 @@ def headline(found: Report) -> None:
     with st.grid(min_column_width=92, gap="small"):
         for number in views.numbers(found):
             st.metric(number.label, number.value, help=number.meaning)
+    widgets.link("restore", "Could it be restored from what is in it?", part="drill")
 
 
 def kinds(found: Report) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from xcstore.demo.simulation import LOST_ORDER
+from xcstore.queries.causality import recent_events
 from xcstore.queries.keys import business_keys
 from xcstore.queries.overview import Activity, OddSample, Waiting
 from xcstore.render import charts
@@ -35,6 +39,9 @@ def headline(view: views.Overview, odd: OddSample, asked: EpochMs) -> DeltaGener
     if odd.odd:
         note += f" · ▲ {views.odd_text(odd, numbers.events)} are stored in an odd form"
     st.caption(note)
+    with st.container(horizontal=True, gap="medium"):
+        widgets.link("integrity", "Is this store sound?")
+        widgets.link("restore", "Could it be restored from what is in it?", part="drill")
     return stuck_at
 
 
@@ -61,16 +68,20 @@ def attention(view: views.Overview, waiting: Waiting, odd: OddSample) -> None:
             "Nothing: no instance waits longer than normal, none is in an error state, "
             f"none of the latest {odd.read:,} events is odd."
         )
-    if waiting.stuck:
+    if not waiting.stuck:
+        _replay_recent()
+    else:
         st.markdown(
             f"**{STATUSES['stuck'].text}** · {views.stuck_text(waiting)}, the most abnormal first, "
             f"as of {moment_text(waiting.as_of, zone)}"
         )
         keys = loading.ask(business_keys, views.named(waiting))
+        _replay_lost(waiting, keys)
+        last = {item.instance.instance_id: item.instance.last_event_id for item in waiting.stuck}
         states = views.stuck_states(waiting, view, zone, keys=keys)
         with st.grid(min_column_width=400, gap="small"):
             for item in states[: views.SHOWN_STATES]:
-                _stuck(item)
+                _stuck(item, last)
         if len(states) > views.SHOWN_STATES:
             st.caption(f"shown {views.SHOWN_STATES} of {len(states)} states with stuck instances")
         if waiting.sampled:
@@ -109,7 +120,25 @@ def attention(view: views.Overview, waiting: Waiting, odd: OddSample) -> None:
                 widgets.link("events", short_id(event_id), event=event_id)
 
 
-def _stuck(item: views.StuckState) -> None:
+def _replay_lost(waiting: Waiting, keys: Mapping[str, str]) -> None:
+    """The demo's story, where it is in the store: the order whose answer from the warehouse was lost."""
+    key = f"ORD-{LOST_ORDER:05d}"
+    for item in waiting.stuck:
+        instance = item.instance
+        if keys.get(instance.instance_id) == key and instance.machine_name == "Order":
+            label = f"Replay the lost order {key}, from just before it got stuck"
+            widgets.link("replay", label, key=key, before=instance.last_event_id)
+            return
+
+
+def _replay_recent() -> None:
+    events = loading.ask(recent_events, state.components())
+    if events:
+        label = f"Replay a recent instance, {events[0].machine_name} {short_id(events[0].instance_id)}"
+        widgets.link("replay", label, instance=events[0].instance_id)
+
+
+def _stuck(item: views.StuckState, last: Mapping[str, str]) -> None:
     ways = "; ".join(markdown_escape(way) for way in item.ways_on) or "nothing that is known"
     name = _name(item.component, item.machine)
     with st.container(border=True, gap="xsmall"):
@@ -121,6 +150,14 @@ def _stuck(item: views.StuckState) -> None:
                 f"{line.key or short_id(line.instance_id)} waits {line.waited}, since {line.since}",
                 instance=line.instance_id,
                 help=line.instance_id,
+            )
+        if item.lines:
+            line = item.lines[0]
+            widgets.link(
+                "replay",
+                f"Replay how {line.key or short_id(line.instance_id)} got here",
+                instance=line.instance_id,
+                before=last.get(line.instance_id, ""),
             )
         if item.count != str(len(item.lines)):
             widgets.link(

@@ -28,10 +28,22 @@ TITLES: Final = {
     "machines": ("Machines", "What was declared, against what was observed."),
     "causality": ("Causality", "Why an event happened, and what it caused."),
     "compare": ("Compare", "Two instances or two traces side by side, and where they first differ."),
+    "replay": ("Replay", "How did it get there? A history step by step, forwards and backwards."),
+    "what_if": ("What if", "Had one event, or the definition, been another: what would have become of it?"),
+    "moment": ("As of", "The whole system as of one moment, and whether that moment is a good one."),
+    "divergence": ("Divergence", "Does what is stored go as the definitions say, and where does it first not?"),
+    "restore": ("Restore", "Could what ran be brought back from what is stored?"),
     "integrity": ("Integrity", "Is what the store holds sound, and what is wrong with it?"),
     "health": ("Health", "How the store is doing: is it fast, whole, and kept as it should be?"),
     "retention": ("Retention", "What is old enough to go, what stays all the same, and where it goes."),
 }
+SECTIONS: Final = {
+    "": ("overview",),
+    "What happened": ("events", "instances", "machines", "causality", "compare"),
+    "Replay and restore": ("replay", "what_if", "moment", "divergence", "restore"),
+    "The store": ("integrity", "health", "retention"),
+}
+"""The menu."""
 ZONES: Final = (
     "UTC",
     "local",
@@ -51,11 +63,13 @@ def navigation() -> StreamlitPage:
     """The pages, in the order of the menu; gives the one to run."""
     icon = str(Path(__file__).with_name("favicon.svg"))
     st.set_page_config(page_title="xcstore", page_icon=icon, layout="wide")
-    pages = [
-        st.Page(path, title=TITLES[name][0], help=TITLES[name][1], url_path=name, default=name == "overview")
+    pages = {
+        name: st.Page(path, title=TITLES[name][0], help=TITLES[name][1], url_path=name, default=name == "overview")
         for name, path in widgets.PAGES.items()
-    ]
-    return st.navigation(pages)
+    }
+    return st.navigation(
+        {title: [pages[name] for name in names if name in pages] for title, names in SECTIONS.items()}, expanded=True
+    )
 
 
 def run(page: StreamlitPage) -> None:

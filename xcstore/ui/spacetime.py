@@ -49,6 +49,7 @@ _COMPONENT: Final = st.components.v2.component(
     css="\n".join(
         [
             theme.css(),
+            (_HERE / "diagram.css").read_text(encoding="utf-8"),
             (_HERE / "viewer" / "viewer.css").read_text(encoding="utf-8"),
             (_HERE / "spacetime" / "spacetime.css").read_text(encoding="utf-8"),
         ]

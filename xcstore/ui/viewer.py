@@ -36,8 +36,11 @@ _HERE: Final = Path(__file__).parent / "components"
 _COMPONENT: Final = st.components.v2.component(
     "xcstore_viewer",
     html='<div class="root"></div>',
-    css=theme.css() + (_HERE / "viewer" / "viewer.css").read_text(encoding="utf-8"),
-    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "viewer/viewer.js")),
+    css=theme.css()
+    + "".join((_HERE / name).read_text(encoding="utf-8") for name in ("diagram.css", "viewer/viewer.css")),
+    js="".join(
+        (_HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "sanitise.js", "viewer/viewer.js")
+    ),
 )
 
 

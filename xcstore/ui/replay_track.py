@@ -1,0 +1,273 @@
+"""What the Replay page replays: which events, read once and kept for everybody while it is in use."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import streamlit as st
+
+from xcstore.analysis.causality import CausalGraph
+from xcstore.errors import NotFoundError, XcstoreError
+from xcstore.model.catalog import Catalog
+from xcstore.queries import causality, correlation, overview
+from xcstore.replay.breakpoints import Breakpoint
+from xcstore.replay.controller import Moment, ReplayController
+from xcstore.replay.track import EventsScope, InstanceScope, RangeScope, Scope, Track, open_track
+from xcstore.replay.verified import DIVERGING, VerifiedStep, verified
+from xcstore.store.base import Stores
+from xcstore.ui import loading, state, working
+from xcstore.units import EpochMs
+from xcstore.views import replay as views
+from xcstore.views.replay_steps import Links
+from xcstore.views.replay_strip import Note, event_notes
+
+__all__ = ["VERIFIED_AT_ONCE", "Chosen", "Opened", "chosen", "open_chosen"]
+
+MAX_TRACE: Final = 500
+MAX_EVENTS: Final = 100_000
+VERIFIED_AT_ONCE: Final = 5_000
+"""Events that are compared with the definition without being asked."""
+MOST_WINDOWS: Final = 8
+MOST_SNAPSHOTS: Final = 50
+"""Instances whose snapshots are marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the address asks for: one of instance, trace, business key, and range of time."""
+
+    instance_id: str = ""
+    event_id: str = ""
+    key: str = ""
+    start: EpochMs | None = None
+    end: EpochMs | None = None
+    components: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> dict[str, str]:
+        """The same for a link to another page of the same history."""
+        if self.instance_id:
+            return {"instance": self.instance_id}
+        if self.event_id:
+            return {"trace": self.event_id}
+        if self.key:
+            return {"key": self.key}
+        return {"from": state.to_text(self.start), "to": state.to_text(self.end)}
+
+
+@dataclass(eq=False)
+class Opened:
+    """A track with everything the page says of it. Shared: whoever asks takes the lock."""
+
+    chosen: Chosen
+    track: Track
+    controller: ReplayController
+    scene: views.Scene
+    links: Links
+    notes: list[Note]
+    said: tuple[str, ...]
+    """What there is to say about how it was read."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    verdicts: Mapping[int, str] | None = None
+    """Why a step differs from its definition; None: not compared yet."""
+    kept: OrderedDict[object, object] = field(default_factory=OrderedDict)
+    """Windows and scrubbers that were asked for lately."""
+
+    def moments(self, start: int, stop: int) -> Sequence[Moment]:
+        """The moments of a window; the controller goes nowhere."""
+        with self.lock:
+            return self.controller.moments(start, stop)
+
+    def moment(self, position: int) -> Moment:
+        return self.moments(position, position + 1)[0]
+
+    def keep(self, key: object, make: Callable[[], object]) -> object:
+        """The value of that key, made once."""
+        with self.lock:
+            if key not in self.kept:
+                self.kept[key] = make()
+                while len(self.kept) > MOST_WINDOWS:
+                    self.kept.popitem(last=False)
+            self.kept.move_to_end(key)
+            return self.kept[key]
+
+    def breaks(self, points: Sequence[Breakpoint]) -> Mapping[int, str]:
+        """The steps at which a breakpoint holds, and which one, in words."""
+        if not points:
+            return {}
+        found = {}
+        for position in range(1, self.track.length + 1):
+            event = self.track.step(position)
+            for point in points:
+                if point.holds(position, event):
+                    found[position] = str(point)
+                    break
+        return found
+
+    def verify(self) -> Mapping[int, str]:
+        """Compare every step with its definition, once."""
+        with self.lock:
+            if self.verdicts is None:
+                self.verdicts = _diverging(verified(self.track))
+            return self.verdicts
+
+
+def chosen() -> Chosen | None:
+    """What the address asks for; None: nothing yet."""
+    if instance_id := state.text("instance"):
+        return Chosen(instance_id=instance_id)
+    if event_id := state.text("trace"):
+        return Chosen(event_id=event_id)
+    if key := state.text("key"):
+        return Chosen(key=key)
+    start, end = state.moment("from"), state.moment("to")
+    if start is not None and end is not None:
+        return Chosen(start=start, end=end, components=state.components())
+    return None
+
+
+def open_chosen(wanted: Chosen) -> Opened:
+    """The track, from memory or read now with its progress on the page.
+
+    Raises
+    ------
+    NotFoundError, QueryError
+        As `open_track`.
+    """
+    stores, catalog = loading.stores(), loading.catalog()
+    facts = loading.ask(overview.facts)
+    known = tuple(sorted((component.name, component.hash) for component in catalog))
+    # A store that grew is another history: what was opened before it grew is not shown as if it were all.
+    kept = _kept(stores.identity, repr(loading.settings().redact), known, wanted, facts.events, facts.time_range)
+    opened = kept.get("opened")
+    if opened is None:
+        graph, said = _connected(wanted, catalog)
+        scope = _scope(wanted, graph)
+        names = loading.component_names()
+        opened = kept["opened"] = working.work(
+            lambda note: _open(stores, wanted, scope, catalog, names, graph, said, note),
+            key="replay-cancel",
+            noun="events",
+            words="Reading the history",
+        )
+    return opened
+
+
+@st.cache_resource(max_entries=6, ttl=1_800, show_spinner=False)
+def _kept(
+    identity: str, redact: str, definitions: tuple[tuple[str, str], ...], wanted: Chosen, events: int, times: object
+) -> dict[str, Opened]:
+    """The opened track of each question, for everybody in this process."""
+    return {}
+
+
+def _scope(wanted: Chosen, graph: CausalGraph | None) -> Scope:
+    if graph is not None:
+        return EventsScope(event_ids=tuple(graph.events))
+    if wanted.instance_id:
+        return InstanceScope(instance_id=wanted.instance_id)
+    assert wanted.start is not None  # as one of the three was chosen
+    assert wanted.end is not None
+    return RangeScope(start=wanted.start, end=wanted.end, components=wanted.components)
+
+
+def _connected(wanted: Chosen, catalog: Catalog) -> tuple[CausalGraph | None, tuple[str, ...]]:
+    """The events that are steps, with who led to whom, and what there is to say; None where a scope finds them."""
+    if wanted.event_id:
+        found = loading.ask(
+            causality.neighbourhood,
+            wanted.event_id,
+            direction="both",
+            mode="repaired",
+            max_events=MAX_TRACE,
+            catalog=catalog,
+        )
+        more = f"at least {found.unread:,} more are" if found.unread else "more may be"
+        cut = f"the {len(found.graph.events):,} nearest events of the trace are steps; {more} connected"
+        return found.graph, (cut,) if found.truncated else ()
+    if wanted.key:
+        return _touched(wanted.key, catalog)
+    return None, ()
+
+
+def _touched(key: str, catalog: Catalog) -> tuple[CausalGraph, tuple[str, ...]]:
+    """What a business key touched, as the Causality page finds it."""
+    found = loading.ask(correlation.correlation, key)
+    if not found.participants:
+        raise NotFoundError(f"no event of this store mentions {key!r}")
+    said = []
+    if found.searched_to is not None:
+        said.append("the search for the key stopped at a limit: older events were not all looked at")
+    if found.hidden_instances:
+        shown = len(found.participants)
+        said.append(f"the events of {shown:,} instances are steps; {found.hidden_instances:,} more mention the key")
+    if found.cut:
+        said.append("some of these instances have more events than were read")
+    around = loading.ask_now(correlation.as_neighbourhood, found, mode="repaired", catalog=catalog)
+    assert around is not None  # as there are events
+    return around.graph, tuple(said)
+
+
+def _open(
+    stores: Stores,
+    wanted: Chosen,
+    scope: Scope,
+    catalog: Catalog,
+    components: Sequence[str],
+    graph: CausalGraph | None,
+    said: tuple[str, ...],
+    note: working.Note,
+) -> Opened:
+    track = open_track(
+        stores,
+        scope,
+        catalog=catalog,
+        max_events=MAX_EVENTS,
+        on_progress=lambda done, total: note(done, total or 0),
+    )
+    given = graph.links if graph is not None else None
+    opened = Opened(
+        chosen=wanted,
+        track=track,
+        controller=ReplayController(track),
+        scene=views.build(track, components=components),
+        links=Links(track, given, catalog),
+        notes=[*event_notes(track), *_snapshots(stores, track)],
+        said=(*said, *track.notes, *_unmarked(track)),
+    )
+    if len(track.events) <= VERIFIED_AT_ONCE:
+        opened.verify()
+    return opened
+
+
+def _snapshots(stores: Stores, track: Track) -> list[Note]:
+    """Steps after which a snapshot was taken, as far as snapshots say so."""
+    found = []
+    try:
+        for instance_id in track.instance_ids[:MOST_SNAPSHOTS]:
+            for snapshot in stores.snapshots.list_snapshots(instance_id):
+                position = track.position_of(snapshot.last_event_id) if snapshot.last_event_id else None
+                if position:
+                    found.append(Note(position, "snapshot", ""))
+    except XcstoreError:
+        return []  # the history can be replayed all the same; Restore says what is wrong with snapshots
+    return found
+
+
+def _unmarked(track: Track) -> list[str]:
+    many = len(track.instance_ids)
+    if many <= MOST_SNAPSHOTS:
+        return []
+    return [f"snapshots of the first {MOST_SNAPSHOTS} of {many:,} instances are marked"]
+
+
+def _diverging(steps: Sequence[VerifiedStep]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for step in steps:
+        if step.verdict in DIVERGING and step.position:
+            found.setdefault(step.position, step.reason)
+    return found
