@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.factories import START, event
+from tests.factories import START, event, snapshot
 from tests.ops.living import SHOP, backed_up
 from xcstore.cli import main
 from xcstore.jsontext import parse_json
@@ -87,3 +87,18 @@ def test_warnings_fail_the_strict(tmp_path: Path, capsys: Any) -> None:
     assert "warning: 1" in said
     assert "\x1b" not in said
     assert run(url, "--strict") == 1
+
+
+def test_what_is_masked_is_compared_and_not_shown(tmp_path: Path, capsys: Any) -> None:
+    with open_stores(f"sqlite:///{tmp_path}/shop.db", read_only=False) as stores:
+        stores.events.append(event(id="e1", instance_id="i1", event_type="INSTANCE_CREATED", persisted_at=START))
+        stores.snapshots.save_snapshot(snapshot(id="i1", last_event_id="e1", context={"card": "4111-1111"}))
+    url = f"sqlite:///{tmp_path}/shop.db"
+
+    run(url)
+    assert "4111-1111" in capsys.readouterr().out
+    status = run(url, XCSTORE_REDACT="card")
+    masked = capsys.readouterr().out
+    assert status == run(url)
+    assert "values are masked" in masked
+    assert "4111" not in masked

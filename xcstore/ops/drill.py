@@ -24,7 +24,7 @@ from xcstore.ops.backup_file import BackupFile
 from xcstore.ops.contents import Contents, DamagedFileError, StoreContents
 from xcstore.ops.copying import CopyReport, MismatchError, copy_contents
 from xcstore.ops.digests import differences
-from xcstore.ops.drill_report import DAMAGING, Damage, DrillReport, Findings, Phase, Revived
+from xcstore.ops.drill_report import DAMAGING, Damage, DrillReport, Findings, Phase, Revived, without_values
 from xcstore.ops.restoration import InstanceRestoration, restoration
 from xcstore.ops.sources import open_source
 from xcstore.ops.verifying import verify
@@ -82,7 +82,8 @@ def drill(
     StoreError
         A store cannot be read.
     """
-    return _Drill(source, settings, tuple(definitions), strict, folder, on_progress).run()
+    found = _Drill(source, settings, tuple(definitions), strict, folder, on_progress).run()
+    return without_values(found) if settings.redact else found
 
 
 class _Drill:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from xcstore.ops.digests import StoreDigest
+from xcstore.ops.restoration_results import PROBLEMS
 from xcstore.units import DurationMs, EpochMs
 
-__all__ = ["DAMAGING", "Damage", "DrillReport", "Findings", "Phase", "Revived"]
+__all__ = ["DAMAGING", "Damage", "DrillReport", "Findings", "Phase", "Revived", "without_values"]
 
 DAMAGING: Final = frozenset(
     ("gap", "values", "unknown_event", "unreadable", "no_machine", "differs", "second_creation", "snapshot_disagrees")
 )
 """Problems of an instance (`ops.restoration_results.PROBLEMS`) that mean that something is lost or was altered."""
+
+_VALUELESS: Final = frozenset(("mismatch", "missing", "late_start", "dangling_cause"))
+"""Kinds of damage whose words never hold stored values."""
+_PLAIN: Final[dict[str, str]] = {
+    **PROBLEMS,
+    "unreadable": "it cannot be read",
+    "not_storable": "it cannot be stored",
+    "definition": "the definition cannot be read",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,3 +147,18 @@ class Findings:
 
     def unknown(self, component_name: str) -> None:
         self.unknown_components[component_name] += 1
+
+
+def without_values(found: DrillReport) -> DrillReport:
+    """The certificate without the words that may hold stored values: what is damaged is named by its kind and place.
+
+    For settings that mask values: a drill has to compare what is stored.
+    """
+
+    def bare(damages: Sequence[Damage]) -> tuple[Damage, ...]:
+        return tuple(
+            one if one.kind in _VALUELESS else replace(one, text=f"{_PLAIN[one.kind]} (values are masked)")
+            for one in damages
+        )
+
+    return replace(found, damages=bare(found.damages), warnings=bare(found.warnings))

@@ -141,7 +141,7 @@ def _store_picker() -> str:
 
 def _facts(facts: overview.Facts, asked: int) -> None:
     mode = ":gray-badge[read-only]" if facts.read_only else ":orange-badge[writable]"
-    may = " :orange-badge[may prune]" if loading.settings().allow_write and facts.layout == "ours" else ""
+    may = " :orange-badge[may write]" if loading.settings().allow_write and facts.layout == "ours" else ""
     st.markdown(f":gray-badge[{kind_text(facts.identity, facts.layout)}] {mode}{may}")
     st.caption(markdown_escape(visible_text(facts.identity, 120)))
     if facts.time_range is None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import tzinfo
 from typing import Final
 
 from xcstore.ops.drill import Damage, DrillReport
-from xcstore.ops.restoration_results import PROBLEMS
 from xcstore.render.labels import count_text, duration_text, moment_text, visible_text
 from xcstore.views.integrity import Number
 
@@ -23,7 +21,6 @@ __all__ = [
     "numbers",
     "phase_rows",
     "verdict",
-    "without_values",
 ]
 
 Row = dict[str, object]
@@ -106,15 +103,6 @@ def damage_rows(damages: Sequence[Damage]) -> list[Row]:
         }
         for one in damages
     ]
-
-
-def without_values(found: DrillReport) -> DrillReport:
-    """The certificate without the words that may hold stored values: what is damaged is named by its kind and place."""
-
-    def bare(damages: Sequence[Damage]) -> tuple[Damage, ...]:
-        return tuple(replace(one, text=f"{PROBLEMS.get(one.kind, 'details')} (values are masked)") for one in damages)
-
-    return replace(found, damages=bare(found.damages), warnings=bare(found.warnings))
 
 
 def damages_text(shown: int, count: int, noun: str) -> str:
