@@ -159,6 +159,16 @@ def test_a_value_that_changes_its_kind_is_one_change():
     assert diff({"a": 1}, {"a": 1.0}) == ()
 
 
+def test_what_is_no_number_is_the_same_as_itself_and_as_nothing_else():
+    nan, other = float("nan"), float("nan")
+
+    assert same_json({"rate": [nan]}, {"rate": [other]})
+    assert diff({"rate": nan}, {"rate": other}) == ()
+    for value in (0, None, "NaN", False, float("inf"), [nan], {}):
+        assert not same_json(nan, value)
+        assert not same_json(value, nan)
+
+
 def test_documents_nested_deeper_than_the_stack_are_compared():
     one: object = 1
     two: object = 2
@@ -233,7 +243,7 @@ def test_what_is_no_path_is_refused_with_an_example(text):
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x"]),
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", float("nan")]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", ""]), inner, max_size=3),
     max_leaves=8,
 )

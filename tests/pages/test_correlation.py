@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import START, event
+from tests.pages.test_overview import links
 from xcstore.model.history import CREATION
 from xcstore.store.opening import open_stores
 
@@ -60,6 +61,21 @@ def test_a_key_that_is_typed_is_followed_at_once(open_page, numbers_url):
     assert app.query_params["key"] == "42"
     app.text_input(key=KEY).set_value("7").run()
     assert instances(app) == {"pieces"}
+
+
+def test_what_a_key_touched_can_be_replayed(open_page, numbers_url):
+    app = open_page(numbers_url, "causality", key="42")
+    assert "key=42" in links(app)["Replay all of it, step by step"]
+
+    app = open_page(numbers_url, "causality", key="42", path="items.0.pieces")
+    assert "Replay all of it, step by step" not in links(app)  # the replay is of more than is listed here
+    assert "key=42" in links(app)["Replay all that mentions it, at any path"]
+
+
+def test_what_the_search_box_found_can_be_replayed(open_page, numbers_url):
+    app = open_page(numbers_url, "events", q="42")
+
+    assert "key=42" in links(app)["Replay all of it, step by step"]
 
 
 def test_a_path_narrows_the_search_and_stays_in_the_address(open_page, numbers_url):

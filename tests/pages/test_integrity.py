@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from streamlit.delta_generator import DeltaGenerator
 
 from tests.pages.conftest import OpenPage
 from tests.pages.test_overview import UNESCAPED_LINK, all_markdown, metric, table
 from xcstore.analysis.integrity import KINDS
 from xcstore.ops.verifying import verify
 from xcstore.store.opening import open_stores
-from xcstore.ui import integrity
+from xcstore.ui import working
 
 
 def verified(open_page: OpenPage, url: str, **address: Any) -> Any:
@@ -89,15 +88,13 @@ def test_an_empty_store_says_what_to_do(open_page: OpenPage, empty_url: str) -> 
 
 
 def test_who_leaves_or_cancels_ends_the_reading(demo_url: str) -> None:
-    watch = integrity._Watch(DeltaGenerator())
     seen: list[int] = []
 
     def note(done: int, total: int) -> None:
-        watch.note(done, total)
         seen.append(done)
-        watch.stopped = True
+        raise working.StoppedError
 
-    with open_stores(demo_url) as stores, pytest.raises(integrity._StoppedError):
+    with open_stores(demo_url) as stores, pytest.raises(working.StoppedError):
         verify(stores, on_progress=note)
 
     assert len(seen) == 1

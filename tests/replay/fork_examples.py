@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
+from hypothesis import Phase
 from hypothesis import strategies as st
 
 from tests.runtime.helpers import START, World, component, world
@@ -14,6 +16,7 @@ from xcstore.errors import InstanceNotActiveError
 from xcstore.model.catalog import Catalog
 from xcstore.model.definition import Component
 from xcstore.model.history import PersistedEvent
+from xcstore.model.loader import component_from_document
 from xcstore.replay.track import RangeScope, Track, open_track
 from xcstore.units import DurationMs, EpochMs
 
@@ -124,6 +127,9 @@ def the(track: Track, event_type: str, state_after: str = "") -> PersistedEvent:
 
 # Random ones
 
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
+"""What Hypothesis does with them. Making a whole history smaller takes minutes, in which a test looks hung."""
+
 programs = st.lists(
     st.one_of(
         st.tuples(st.just("create"), st.integers(0, 8), instance_data),
@@ -134,6 +140,28 @@ programs = st.lists(
     min_size=3,
     max_size=25,
 )
+
+
+def recorded_whole(components: tuple[Component, ...]) -> tuple[Component, ...]:
+    """Without methods on entry whose values leave the instance with its transition.
+
+    What such a method leaves shows with the next event of the instance; where there is none, nothing records it, and
+    the run cannot hand it on.
+    """
+    found = []
+    for one in components:
+        document = deepcopy(dict(one.source))
+        for machine in document["stateMachines"]:
+            telling = {
+                way["to"]
+                for way in machine["transitions"]
+                if "targetMachine" in way or way.get("notifyParent", {}).get("includeContext")
+            }
+            for state in machine["states"]:
+                if state["name"] in telling:
+                    state.pop("entryMethod", None)
+        found.append(component_from_document(document))
+    return tuple(found)
 
 
 def lived(components: tuple[Component, ...], program: list[Any]) -> World:
@@ -166,9 +194,11 @@ __all__ = [
     "catalog",
     "component",
     "START",
+    "UNSHRUNK",
     "lived",
     "lost_order",
     "programs",
+    "recorded_whole",
     "shop",
     "the",
     "whole",

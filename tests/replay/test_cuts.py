@@ -104,7 +104,7 @@ def test_a_cause_from_long_before_the_window_counts() -> None:
 def test_doubtful_causes_cut_nothing_and_are_counted_by_kind() -> None:
     events = [
         event("late", 9_000),
-        event("early", 100, "late", component_name="Bank"),  # by more than clocks may differ
+        event("early", 100, "late", component_name="Bank", definition_hash=None),  # by more than clocks may differ
         event("self", 200, "self"),
         event("orphan", 300, "gone"),
         event("other", 310),
@@ -115,7 +115,32 @@ def test_doubtful_causes_cut_nothing_and_are_counted_by_kind() -> None:
 
     assert found.is_quiet
     assert found.doubtful == {"before": 1, "self": 1, "missing": 1, "timer": 1}
+    assert found.not_believed == 1  # the moment lies between the two
     assert found.links == 0
+    assert consistency(stores_of(events), at(50)).not_believed == 0
+
+
+@pytest.mark.parametrize("skew", [5_000, 3_600_000])
+@pytest.mark.parametrize("of", ["", "i-late"])
+def test_however_far_clocks_differ_a_cause_that_our_runtime_recorded_is_true_and_makes_a_cut(
+    skew: int, of: str
+) -> None:
+    stores = stores_of([event("late", skew), event("early", 0, "late", of=of, component_name="Shop" if of else "Bank")])
+
+    found = consistency(stores, at(skew // 2))
+
+    assert gaps(found.cut) == [("late", "early", -skew)]
+    assert (found.before, found.after) == (at(-1), at(skew))
+    assert (found.doubtful, found.not_believed) == ({}, 0)
+
+
+def test_what_else_is_odd_about_a_late_cause_of_our_runtime_still_discharges_it() -> None:
+    stores = stores_of([event("late", 9_000), event("early", 100, "late", payload={"reason": "timeout"})])
+
+    found = consistency(stores, at(500))
+
+    assert found.is_consistent
+    assert (found.doubtful, found.not_believed) == ({"before": 1}, 1)
 
 
 def test_what_a_runtime_records_that_names_its_previous_transition_is_not_believed_without_a_definition() -> None:

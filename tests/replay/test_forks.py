@@ -8,7 +8,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.replay.fork_examples import MONEY, ORDERS, at, catalog, lived, lost_order, programs, the, whole
+from tests.replay.fork_examples import (
+    MONEY,
+    ORDERS,
+    UNSHRUNK,
+    at,
+    catalog,
+    lived,
+    lost_order,
+    programs,
+    recorded_whole,
+    the,
+    whole,
+)
 from tests.runtime.strategies import components
 from xcstore.demo import generate_demo
 from xcstore.errors import QueryError
@@ -65,10 +77,10 @@ def test_a_fork_without_edits_is_the_recording_wherever_it_begins(shop, track):
         assert not result.cut
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, phases=UNSHRUNK, suppress_health_check=list(HealthCheck))
 @given(components(), programs, st.data())
 def test_random_histories_forked_without_edits_are_the_same(documents, program, drawn):
-    made = lived(documents, program)
+    made = lived(recorded_whole(documents), program)
     track = whole(made)
     step = drawn.draw(st.integers(0, track.length))
     result = run_fork(track, Fork(scope=track.scope, at=step), catalog=catalog(made), max_events=4_000)

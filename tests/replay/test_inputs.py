@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.replay.fork_examples import catalog, lost_order, whole
+from tests.runtime.helpers import world
 from xcstore.errors import QueryError
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION
@@ -78,6 +79,38 @@ def test_events_without_a_definition_are_counted_and_not_run():
     assert recording.inputs == ()
     assert len(recording.unknown) == len(track.events)
     assert any("no definition" in note for note in recording.notes)
+
+
+def test_what_a_method_sends_is_told_from_the_like_that_the_definition_sends_at_the_same_event():
+    def call(event, instance, sender):
+        sender.send_to(targets[0], "HIT", {"by": "hand"})
+
+    made = world(
+        """
+name: Pair
+stateMachines:
+  - name: Source
+    initialState: A
+    states:
+      - {name: A, type: entry}
+      - name: B
+        entryMethod: call
+        cascadingRules: [{targetMachine: Target, targetState: "*", event: HIT, payload: {}}]
+    transitions: [{from: A, to: B, event: GO}]
+  - name: Target
+    initialState: S
+    states: [{name: S, type: entry}, {name: T}]
+    transitions: [{from: S, to: S, event: HIT}]
+""",
+        methods={"call": call},
+    )
+    targets = [made.runtime.create_instance("Target")]
+    made.runtime.send(made.runtime.create_instance("Source"), "GO")
+    track = whole(made)
+    hits = [event for event in track.events if event.event_type == "HIT"]
+    assert sorted(map(len, (hit.payload for hit in hits))) == [0, 1]
+    sent = {one.origin: one.kind for one in inputs_of(track, catalog(made))}
+    assert {len(hit.payload): sent.get(hit.id) for hit in hits} == {0: None, 1: "code"}
 
 
 @pytest.mark.parametrize("step", [-1, 99])

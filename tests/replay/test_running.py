@@ -8,7 +8,18 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.replay.fork_examples import ORDERS, START, at, catalog, lived, lost_order, programs, whole
+from tests.replay.fork_examples import (
+    ORDERS,
+    START,
+    UNSHRUNK,
+    at,
+    catalog,
+    lived,
+    lost_order,
+    programs,
+    recorded_whole,
+    whole,
+)
 from tests.runtime.strategies import components
 from xcstore.model.history import PersistedEvent
 from xcstore.model.loader import parse_component
@@ -70,10 +81,10 @@ def test_the_inputs_of_a_history_make_the_same_history_again():
     assert lost.context["label"] == "L-O1"  # left by a method, which is not called
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, phases=UNSHRUNK, suppress_health_check=list(HealthCheck))
 @given(components(), programs)
 def test_random_histories_are_made_again_event_by_event(documents, program):
-    made = lived(documents, program)
+    made = lived(recorded_whole(documents), program)
     track = whole(made)
     run = again(track, recording_of(track, catalog(made)))
     # Instances of one moment may take turns in another order; each goes the same way.

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import START, event
+from tests.replay.fork_examples import UNSHRUNK
 from tests.replay.programs import Step, populated, programs
 from tests.runtime.disturbing import CountedIds, Life
 from tests.runtime.strategies import Asked, components, methods_for
@@ -289,7 +290,7 @@ def test_stories_of_the_demo_come_down_to_what_matters(demo: tuple[Stores, Catal
 
 
 @given(components(), programs, st.data())
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, phases=UNSHRUNK, suppress_health_check=list(HealthCheck))
 def test_every_event_of_a_random_history_has_a_slice(
     made: tuple[Component, ...], program: list[Step], choice: st.DataObject
 ) -> None:

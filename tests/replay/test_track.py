@@ -13,6 +13,8 @@ from xcstore.errors import NotFoundError, QueryError
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION, PersistedEvent
 from xcstore.model.loader import component_from_document
+from xcstore.replay import earlier
+from xcstore.replay.controller import ReplayController
 from xcstore.replay.ordering import in_replay_order
 from xcstore.replay.track import ComponentScope, EventsScope, InstanceScope, RangeScope, TraceScope, open_track
 from xcstore.store.base import StoredDefinition, Stores
@@ -175,6 +177,44 @@ def test_what_an_instance_held_is_not_known_without_creation_and_without_a_snaps
 
     assert track.before == {}
     assert track.notes == ("1 instances begin without creation or snapshot: what they held before is not known",)
+
+
+@pytest.mark.parametrize("tries", [0, 1_000])
+def test_what_was_not_read_for_its_size_is_not_said_to_be_lost(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    monkeypatch.setattr(earlier, "MAX_EARLIER", 3)
+    monkeypatch.setattr(earlier, "_TRIES", tries)
+    monkeypatch.setattr(earlier, "_IDS", 2)
+    told: list[tuple[int, int | None]] = []
+    streams = [stream(name, "CHANGE", "PAY", every=1_000) for name in "abc"]
+    scope = RangeScope(start=at(1_500), end=at(9_000))
+
+    track = open_track(stores_of(*streams), scope, catalog=catalog, on_progress=lambda *done: told.append(done))
+
+    # Of each, two events lie before the range: one alone can be read.
+    read = {"a"} if tries else {"c"}
+    assert set(track.before) == read
+    assert set(track.unknown) == {*"abc"} - read
+    assert all(why == "more than 3 earlier events would have had to be read" for why in track.unknown.values())
+    (note,) = [note for note in track.notes if note.startswith("2 instances")]
+    assert "were not read further back, as at most 3 earlier events are read" in note
+    assert len(told) == 4  # at the beginning, at the end, and for each batch of instances
+
+
+def test_an_instance_whose_beginning_is_not_known_is_marked_until_its_values_are_recorded(catalog: Catalog) -> None:
+    events = stream("a", "CHANGE", "CHANGE", "CHANGE", "CHANGE")[1:]
+    events[2] = replace(events[2], public_member_snapshot={"total": 3})
+
+    track = open_track(stores_of(events), InstanceScope(instance_id="a"), catalog=catalog)
+    moments = ReplayController(track).moments(1, 5)
+    marked = [
+        any("not all that it holds is known: neither its creation nor a snapshot" in note for note in moment.notes)
+        for moment in moments
+    ]
+
+    assert marked == [True, True, False, False]
+    assert [moment.is_known for moment in moments] == [False, False, True, True]
 
 
 def test_an_instance_of_which_only_a_snapshot_is_left_is_as_the_snapshot_says(catalog: Catalog) -> None:

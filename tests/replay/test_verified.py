@@ -17,7 +17,8 @@ from tests.runtime.test_stateful import _Program
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION, Instance, InstanceSnapshot, PersistedEvent
 from xcstore.redaction import Redaction
-from xcstore.replay import timing
+from xcstore.replay import origins, timing
+from xcstore.replay.reasons import same_values
 from xcstore.replay.tables import Tables
 from xcstore.replay.timing import Activity
 from xcstore.replay.track import InstanceScope, RangeScope, open_track
@@ -336,6 +337,111 @@ def test_a_state_taken_up_with_other_values_is_a_gap() -> None:
     (step,) = [step for step in told(events) if step.kind]
     assert (step.kind, step.origin_id) == ("gap", None)
     assert step.reason.endswith("where it was before, but with other values")
+
+
+def broken(count: int) -> list[PersistedEvent]:
+    """Every event starts elsewhere than the one before it ended, with values that were never there."""
+    made = stream(*GOOD[:1])
+    ways = [("Packed", "Paid", "UNPACK"), ("Packed", "Sent", "SEND"), ("Paid", "Packed", "PACK")]
+    for number in range(count):
+        before, after, kind = ways[number % 3]
+        made.append(
+            event(
+                id=f"b{number}", event_type=kind, payload={}, state_before=before, state_after=after,
+                persisted_at=EpochMs(START + (number + 2) * HOUR), public_member_snapshot={"n": number},
+            )
+        )  # fmt: skip
+    return made
+
+
+@pytest.mark.parametrize("method", ["", ", triggeredMethod: tidy"])
+def test_a_history_that_breaks_at_every_event_costs_no_more_than_its_length(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method that changes values at each step is as bad: each may be those of an earlier event."""
+    compared = 0
+
+    def counting(one: Any, two: Any) -> bool:
+        nonlocal compared
+        compared += 1
+        return same_values(one, two)
+
+    monkeypatch.setattr(origins, "same_values", counting)
+    events = broken(3_000)
+    if method:
+        note = events[1]
+        events = [
+            *events[:2],
+            *(
+                replace(note, id=f"n{number}", event_type="NOTE", state_before="Paid", state_after="Paid", payload={},
+                        persisted_at=EpochMs(note.persisted_at + number), public_member_snapshot={"n": number})
+                for number in range(3_000)
+            ),
+        ]  # fmt: skip
+
+    steps = told(events, shop(SHOP.replace("to: Paid, event: NOTE", f"to: Paid, event: NOTE{method}")))
+
+    assert sum(step.kind in ("user_code", "gap", "values") for step in steps) >= 2_900
+    assert compared < 5 * len(events)
+
+
+def test_an_instance_that_went_far_back_is_told_with_the_event_it_went_back_to() -> None:
+    notes = [("NOTE", "Paid", "Paid", {"n": number}, 0) for number in range(12_000)]
+    events = stream(*GOOD[:1], *notes, ("PACK", "Paid", "Packed", {}))
+    wanted = events[1].public_member_snapshot or {}
+    again = replace(
+        events[-1], id="again", payload={"box": [1.0]}, public_member_snapshot={**wanted, "box": [1]},
+        persisted_at=EpochMs(events[-1].persisted_at + 1),
+    )  # fmt: skip
+
+    (step,) = [step for step in told([*events, again]) if step.kind]
+
+    assert (step.kind, step.origin_id, step.undone) == ("rolled_back", "s2", 12_001)
+
+
+def test_with_more_sets_of_payload_keys_than_are_indexed_the_latest_places_are_gone_through() -> None:
+    events = stream(*GOOD[:1])
+    for number in range(20):
+        held = events[-1].public_member_snapshot or {}
+        odd = replace(
+            events[1], id=f"odd{number}", event_type="NOTE", state_before="Paid", payload={f"k{number}": 1},
+            persisted_at=EpochMs(events[-1].persisted_at + 1),
+            public_member_snapshot={**held, f"k{number}": 1, "odd": number},
+        )  # fmt: skip
+        events.append(odd)
+    last = replace(
+        events[-1], id="last", payload={"new": 1}, persisted_at=EpochMs(events[-1].persisted_at + 1),
+        public_member_snapshot={**(events[5].public_member_snapshot or {}), "new": 1},
+    )  # fmt: skip
+
+    step = told([*events, last])[-1]
+
+    assert (step.kind, step.origin_id) == ("values_rolled_back", events[5].id)
+
+
+def test_a_value_that_is_no_number_is_the_same_as_itself() -> None:
+    nan = float("nan")
+    events = stream(*GOOD[:1], ("NOTE", "Paid", "Paid", {"rate": [nan]}), ("NOTE", "Paid", "Paid", {"x": 1}))
+    other = {key: [float("nan")] if key == "rate" else value for key, value in held_by(events[-1]).items()}
+    events[-1] = replace(events[-1], public_member_snapshot=other)
+
+    assert kinds(told(events)) == []
+    # It is found again among earlier places, too.
+    back = replace(
+        events[-1], id="back", event_type="PACK", state_after="Packed", payload={"box": 1},
+        persisted_at=EpochMs(events[-1].persisted_at + 1),
+    )  # fmt: skip
+    again = replace(
+        back, id="again", persisted_at=EpochMs(back.persisted_at + 1), public_member_snapshot={**other, "box": 1}
+    )
+    back = replace(back, public_member_snapshot={**other, "box": 1})
+    assert [(step.kind, step.origin_id) for step in told([*events, back, again]) if step.kind] == [
+        ("rolled_back", events[-1].id)
+    ]
+
+
+def held_by(one: PersistedEvent) -> Mapping[str, object]:
+    return one.public_member_snapshot or {}
 
 
 @pytest.mark.parametrize("left_out", [2, 3])

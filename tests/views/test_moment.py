@@ -37,6 +37,27 @@ def test_a_cut_names_the_moments_that_are_better_and_says_where_there_is_none() 
     assert lost.ways == ()
 
 
+def test_causes_that_were_not_believed_make_a_moment_doubtful_and_are_counted() -> None:
+    between = cut_view(cut(links=9, not_believed=2, in_flight_count=1, doubtful={"before": 3}), UTC)
+    elsewhere = cut_view(cut(links=9, doubtful={"before": 1}), UTC)
+
+    assert (between.level, between.verdict[:8]) == ("info", "Doubtful")
+    assert "2 recorded causes would" in between.verdict
+    assert any("3 recorded causes lie after their effect and were not believed" in note for note in between.notes)
+    assert elsewhere.level == "success"
+    assert any("1 recorded cause lies after its effect and was not believed" in note for note in elsewhere.notes)
+
+
+def test_how_far_was_looked_is_told_with_what_that_leaves_unseen() -> None:
+    notes = cut_view(cut(links=1), UTC).notes
+
+    first, last = "2025-12-31 23:59:59", "2026-01-01 00:00:01"
+    assert any(f"stored from {first} to {last}" in note for note in notes)
+    assert any(
+        f"Not seen: an effect stored before {first}" in note and f"arrived after {last}" in note for note in notes
+    )
+
+
 def test_rows_tell_causes_and_effects_with_their_gap() -> None:
     crossing = Crossing(
         cause=event(id="c", persisted_at=START + 90), effect=event(id="e", persisted_at=START, component_name="")

@@ -269,7 +269,10 @@ def parse_path(text: str) -> Path:
 
 
 def same_json(one: object, two: object) -> bool:
-    """Whether two JSON values are equal: 1 equals 1.0, but true is not 1; the order of keys does not count."""
+    """Whether two JSON values are equal: 1 equals 1.0, but true is not 1; the order of keys does not count.
+
+    JavaScript's NaN, which some stores keep, is the same as itself: a value that stayed has not changed.
+    """
     pending = [(one, two)]
     while pending:
         a, b = pending.pop()
@@ -281,7 +284,7 @@ def same_json(one: object, two: object) -> bool:
             if len(a) != len(b):
                 return False
             pending.extend(zip(a, b, strict=True))
-        elif isinstance(a, bool) is not isinstance(b, bool) or a != b:
+        elif isinstance(a, bool) is not isinstance(b, bool) or (a != b and (a == a or b == b)):
             return False
     return True
 

@@ -6,12 +6,13 @@ Exit status: 0 no divergence; 1 there are divergences; 2 it cannot be read.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from xcstore.commands.common import Subparsers, complain, counted, one_line, positive_count, progress, time_text
 from xcstore.config import Settings
 from xcstore.jsontext import json_text
+from xcstore.store.base import EventQuery, Stores
 from xcstore.store.opening import open_stores
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["add_to"]
 
 _TIMEOUT_MS: Final = 600_000
 """A piece of a large store may take longer than a page would wait."""
+_SHOWN_NAMES: Final = 30
 _MARKS: Final[Mapping[Verdict, str]] = {
     "same": "✓ same",
     "different": "✕ different",
@@ -77,6 +79,10 @@ def _replay(arguments: argparse.Namespace, settings: Settings) -> int:
         statement_timeout_ms=max(_TIMEOUT_MS, settings.statement_timeout_ms),
         latency_alert_ms=None,
     ) as stores:
+        unknown = _unknown_components(stores, arguments.component)
+        if unknown:
+            complain(unknown)
+            return 2
         known = stored_definitions(stores.definitions, settings.definitions)
         with progress("replay", " events") as show:
             found = divergence_map(
@@ -87,6 +93,24 @@ def _replay(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         _print(found, known.problems)
     return 1 if found.diverging else 0
+
+
+def _unknown_components(stores: Stores, asked: Sequence[str]) -> str:
+    """What is wrong with the components that are asked for; '' where events of each are stored."""
+    if not asked:
+        return ""
+    there = sorted(str(row.key[0]) for row in stores.events.count(EventQuery(), by=("component_name",)))
+    lacking = [name for name in dict.fromkeys(asked) if name not in there]
+    if not lacking:
+        return ""
+    what = one_line(", ".join(map(repr, lacking)))
+    shown = one_line(", ".join(name or "(none)" for name in there[:_SHOWN_NAMES])) or "no events at all"
+    more = f" and {len(there) - _SHOWN_NAMES:,} more" if len(there) > _SHOWN_NAMES else ""
+    return f"the store has no event of component {what}; there are {shown}{more}"
+
+
+def _machine_text(component_name: str, machine_name: str) -> str:
+    return f"{component_name or '(no component)'}/{machine_name}"
 
 
 def _print(found: DivergenceMap, problems: tuple[str, ...]) -> None:
@@ -106,7 +130,7 @@ def _print(found: DivergenceMap, problems: tuple[str, ...]) -> None:
     print()
     print("diverging instances by machine and version of its definition")
     for row in found.rows:
-        name = "/".join(filter(None, (row.component_name, row.machine_name)))
+        name = _machine_text(row.component_name, row.machine_name)
         version = f" {row.definition_hash[:12]}" if row.definition_hash else ""
         unknown = "" if row.known else ", definition not known"
         print(
@@ -122,7 +146,7 @@ def _print(found: DivergenceMap, problems: tuple[str, ...]) -> None:
             print(f"shown {found.shown(kind):,} of {count:,}")
         for one in found.examples:
             if one.kind == kind:
-                name = "/".join(filter(None, (one.component_name, one.machine_name)))
+                name = _machine_text(one.component_name, one.machine_name)
                 event = f"event {one.event_id} ({one.event_type})" if one.event_id else "no event"
                 print(one_line(f"  {name} · instance {one.instance_id} · step {one.position:,} · {event}"))
                 print(one_line(f"      {one.reason}"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from xcstore.model.history import Instance
+from xcstore.replay.earlier import tells_all
 from xcstore.replay.track import Track
 from xcstore.runtime.folding import Folded
 
@@ -41,6 +42,11 @@ class AsOf:
             name: _checkpoints(track, name, stream) for name, stream in streams.items() if len(stream) > _SPACING
         }
         self._last: dict[str, tuple[int, Folded | None]] = {}
+        self._known = {
+            name: next((i for i in self._streams.get(name, ()) if tells_all(track.events[i])), len(track.events))
+            for name in track.unknown
+        }
+        """Of instances whose beginning is not known, the first event that recorded all that they hold."""
 
     def instance_ids(self, until: int) -> Sequence[str]:
         """The instances that exist after `until` events, in the order in which they appear."""
@@ -75,12 +81,22 @@ class AsOf:
         """The same without timers."""
         return _Instances(self, until)
 
+    def is_known(self, index: int) -> bool:
+        """Whether all that the instance of event `index`, counted from 0, holds after it is known."""
+        return index >= self._known.get(self.track.events[index].instance_id, 0)
+
     def step(self, index: int) -> tuple[Folded | None, Folded]:
-        """The instance of event `index`, counted from 0, before and after; notes of the latter are of this event."""
+        """The instance of event `index`, counted from 0, before and after; notes of the latter are of this event.
+
+        They also say where what it held before the track is not known, so that values are missing.
+        """
         event = self.track.events[index]
         before = self.folded(event.instance_id, index)
         after = self.track.tables.fold([event], before)
         assert after is not None  # there is an event
+        if not self.is_known(index):
+            why = self.track.unknown[event.instance_id]
+            after.notes.append(f"not all that it holds is known: {why}; shown is what came since")
         return before, after
 
 

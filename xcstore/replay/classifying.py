@@ -8,44 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from xcstore.analysis.context import Change, diff, same_json
 from xcstore.analysis.inference import timer_reason
-from xcstore.model.history import Instance, PersistedEvent
+from xcstore.model.history import PersistedEvent
+from xcstore.replay.comparison import Compared, Comparison
 from xcstore.replay.following import follow
-from xcstore.replay.fork_results import EndVerdict, ForkInstance, ForkStep, ForkVerdict
+from xcstore.replay.fork_ends import end_of
+from xcstore.replay.fork_results import ForkInstance, ForkStep, ForkVerdict
+from xcstore.replay.kinship import Kinship
 from xcstore.replay.outcomes import difference, is_same_but_for_time, outcome_of, same_outcome
-from xcstore.replay.recording import Input, Recording
-from xcstore.replay.run_results import Run
-from xcstore.replay.track import Track
-from xcstore.runtime.interpreter import properties_of
-from xcstore.units import DurationMs, EpochMs
+from xcstore.replay.recording import Input
+from xcstore.units import EpochMs
 
 __all__ = ["Compared", "Comparison", "compare"]
 
 _ROUNDS: Final = 3
 """How often the same timer of an instance is listed after the recording has ended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Comparison:
-    """What is compared: the recording, the same run again without an edit (`base`), and the fork."""
-
-    track: Track
-    recording: Recording
-    base: Run
-    run: Run
-    edited: frozenset[str] = frozenset()
-    dropped: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    steps: tuple[ForkStep, ...]
-    instances: tuple[ForkInstance, ...]
-    assumptions: tuple[str, ...]
 
 
 def compare(comparison: Comparison) -> Compared:
@@ -70,10 +50,15 @@ class _Comparing:
         self._inputs = {one.origin: one for one in self._recording.inputs}
         self._verdicts: dict[str, ForkVerdict] = {}
         """Of events of the fork."""
-        self._assumed: dict[str, str] = {}
+        self._early = given.early
+        self._assumed: dict[str, str] = dict(given.lacking)
         """Instance -> what its state rests on."""
-        self._beyond = self._unrepeated = self._guessed = 0
-        self._touched: dict[str, None] = {}
+        self._lacking = Counter(given.lacking.values())
+        self._beyond = self._unrepeated = self._guessed = self._believed = 0
+        self._touched: dict[str, None] = dict.fromkeys(given.lacking)
+        self._kinship = Kinship(given.track, given.recording.causes)
+        for name in given.lacking:
+            self._kinship.part(name)
         self._unmoved: set[str] = set()
         """Events of the fork that are as without an edit, and not as recorded."""
         self._late: set[str] = set()
@@ -126,6 +111,8 @@ class _Comparing:
         verdict, reason, changes = self._judge(event, recorded, one, edited=edited)
         if verdict != "same" or event.persisted_at > self._recording.end:
             self._late.add(event.instance_id)
+        if event.id not in self._unmoved:
+            self._note_parting(event, recorded, verdict)
         if verdict == "unknown" and event.id not in self._unmoved:
             self._assumed.setdefault(event.instance_id, reason)
         return ForkStep(
@@ -139,6 +126,14 @@ class _Comparing:
             position=None if recorded is None else self._track.position_of(recorded.id),
             at=event.persisted_at,
         )
+
+    def _note_parting(self, event: PersistedEvent, recorded: PersistedEvent | None, verdict: ForkVerdict) -> None:
+        state, values = self._run.before[event.id]
+        stays = state == event.state_after and same_json(values, event.public_member_snapshot or {})
+        if recorded is not None and verdict == "same":
+            self._kinship.join(event.instance_id)
+        elif recorded is not None or not stays:
+            self._kinship.part(event.instance_id)
 
     def _goes_round(self, step: ForkStep) -> bool:
         """Whether timers alone repeat this without end, after the recording has ended."""
@@ -181,6 +176,8 @@ class _Comparing:
                 by = "from outside" if one.kind == "outside" else "by user code"
                 sent = f"sent {by} as recorded; whether it would have been is not known, as {parted}"
                 return "unknown", f"{sent}{'. Here: ' if differs else ''}{differs}", changes
+            if one.cause is None and self._kinship.has_parted:
+                self._believed += 1
         return ("changed", differs, changes) if differs else ("same", "", ())
 
     def _doubt(self, event: PersistedEvent, one: Input | None) -> str:
@@ -206,6 +203,11 @@ class _Comparing:
         if not same_json(values, recorded_values):
             fields = ", ".join(sorted({str(change.path[0]) for change in diff(recorded_values, values) if change.path}))
             return f"the instance holds other values ({fields})"
+        if one.cause is None and (tied := self._kinship.tie_of(event.instance_id, recorded)) not in (
+            "",
+            event.instance_id,
+        ):
+            return f"nothing tells what it answers, and {tied}, to which it is tied, is not as it was then"
         if one.cause is not None and one.cause in self._recording.index:
             answered = self._forked.get(one.cause)
             kind = self._events[one.cause].event_type
@@ -229,6 +231,9 @@ class _Comparing:
             verdict: ForkVerdict = "unknown" if what.instance_id in self._assumed else "rejected"
             return ForkStep(verdict=verdict, reason=reason, edited=True, input=what, at=what.at)
         verdict, reason = self._why_missing(what)
+        (state, values), (left, kept) = self._recorded.before[what.id], self._recorded.after[what.id]
+        if (what.id in self._in_base or what.id in self._edited) and (state != left or not same_json(values, kept)):
+            self._kinship.part(what.instance_id)
         self._touched[what.instance_id] = None
         refused = self._refused.get(what.id)
         return ForkStep(
@@ -286,51 +291,34 @@ class _Comparing:
             forked = (self._run.instances if late else self._run.at_end).get(name)
             if recorded is None and forked is None:
                 continue
-            yield self._ends(name, recorded, forked, self._run.until if late else self._recording.end)
-
-    def _ends(self, name: str, recorded: Instance | None, forked: Instance | None, until: EpochMs) -> ForkInstance:
-        known = recorded or forked
-        assert known is not None
-        changes = diff(properties_of(recorded), properties_of(forked)) if recorded and forked else ()
-        verdict: EndVerdict
-        reason = ""
-        if name in self._assumed:
-            verdict, reason = "unknown", self._assumed[name]
-        elif recorded is None:
-            verdict = "new"
-        elif forked is None:
-            verdict = "gone"
-        elif recorded.current_state == forked.current_state and not changes:
-            verdict = "same"
-        else:
-            again = self._base.at_end.get(name)
-            alike = again is not None and again.current_state == forked.current_state
-            if alike and again is not None and same_json(properties_of(again), properties_of(forked)):
-                verdict, reason = "unknown", "not repeatable, also without an edit"
-            else:
-                verdict = "changed"
-        created = self._recorded.created.get(name)
-        made = forked.created_at if forked is not None else None
-        return ForkInstance(
-            recorded_id=None if recorded is None else name,
-            forked_id=None if forked is None else name,
-            component_name=known.component_name,
-            machine_name=known.machine_name,
-            recorded_state=None if recorded is None else recorded.current_state,
-            forked_state=None if forked is None else forked.current_state,
-            changes=changes,
-            recorded_ms=_lasted(recorded, created, self._recording.end),
-            forked_ms=_lasted(forked, made if recorded is None or created is not None else None, until),
-            recorded_ended=recorded is not None and recorded.status != "active",
-            forked_ended=forked is not None and forked.status != "active",
-            verdict=verdict,
-            reason=reason,
-        )
+            yield end_of(
+                name,
+                recorded,
+                forked,
+                again=self._base.at_end.get(name),
+                assumed=self._assumed.get(name),
+                goes_on=bool(self._early) and name in self._run.pending,
+                created=self._recorded.created.get(name),
+                end=self._recording.end,
+                until=self._run.until if late else self._recording.end,
+            )
 
     def _assumptions(self) -> Iterable[str]:
         if self._guessed:
             sent = _counted(self._guessed, "input is", "inputs are")
             yield f"{sent} sent as recorded where what came before is not the same; what follows from that is not known"
+        if self._believed:
+            sent = _counted(self._believed, "input", "inputs")
+            yield (
+                f"{sent} with no recorded cause, after the first difference: sent as recorded, though nothing says "
+                "that what changed has no part in it"
+            )
+        for reason, count in self._lacking.items():
+            yield f"{_counted(count, 'instance', 'instances')} cannot go on: {reason}; what becomes of it is not known"
+        ahead = sum(count for key, count in self._only_base.items() if self._recording.end < key[-1] <= self._run.until)
+        if ahead:
+            events = _counted(ahead, "event", "events")
+            yield f"{events} that timers would make after the end of the recording, and do not make with the edits"
         if self._unrepeated:
             events = _counted(self._unrepeated, "recorded event", "recorded events")
             yield f"{events} cannot be repeated, also without an edit; these are unknown"
@@ -343,10 +331,3 @@ class _Comparing:
 
 def _counted(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"
-
-
-def _lasted(instance: Instance | None, created: EpochMs | None, end: EpochMs) -> DurationMs | None:
-    if instance is None or created is None:
-        return None
-    until = instance.updated_at if instance.status != "active" and instance.updated_at is not None else end
-    return DurationMs(max(0, until - created))

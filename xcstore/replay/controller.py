@@ -39,6 +39,8 @@ class Moment:
     """What the event changed in its values: the public member where there is one, else the context."""
     silent: int = 0
     """Events folded since the step before that are no steps."""
+    is_known: bool = True
+    """Whether all that the instance of the event holds is known; if not, values from before the track are missing."""
     notes: tuple[str, ...] = ()
     """What was odd about this step, in words. May hold stored text: escape it."""
 
@@ -179,5 +181,6 @@ class ReplayController:
             after=after.instance,
             changes=diff({} if before is None else properties_of(before.instance), properties_of(after.instance)),
             silent=index - self.until(position - 1),
+            is_known=self.as_of.is_known(index),
             notes=tuple(after.notes),
         )

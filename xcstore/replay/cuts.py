@@ -1,7 +1,8 @@
 """Whether a moment cuts an effect from its cause, what is on its way then, and which moments near by are better.
 
 A moment is all that was stored up to it. It is consistent where with every effect its cause is in it (Chandy and
-Lamport, 1985); clocks that differ make others. Only recorded causes that can be right are looked at.
+Lamport, 1985); clocks that differ make others. Only recorded causes that can be right are looked at. Those that our
+runtime records are true, so of them none is too far on the wrong side of its effect: the clocks are.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ WINDOW_MS: Final = DAY
 MAX_EVENTS: Final = 4_000
 MAX_LISTED: Final = 100
 _IDS: Final = 500
+_LATE: Final = "before"
+"""The kind of doubt (`analysis.causality.DOUBTS`) that the effect was stored before its cause."""
 
 _Interval = tuple[int, int]
 """First and last moment, both included."""
@@ -71,6 +74,9 @@ class Consistency:
     doubtful: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Recorded causes that were left out, by kind of doubt (`analysis.causality.DOUBTS`); 'unjudged' where nothing is
     known that would tell; 'missing' where the cause is not stored."""
+    not_believed: int = 0
+    """Of these, how many would make the moment a cut: causes stored after it, of effects stored by then. They lie so
+    far after their effect that they were not believed, as the runtime that named them also names wrong ones."""
 
     @property
     def is_consistent(self) -> bool:
@@ -97,9 +103,14 @@ def consistency(
     catalog : Catalog, optional
         Definitions, to tell which recorded causes between instances can be right. Without them those of runtimes that
         name no definition are not judged, and left out.
+
+    Notes
+    -----
+    An effect that was stored before what was looked at is not seen, so neither is that its cause came after `at`; nor
+    what arrived after what was looked at.
     """
     found, looked_from, looked_to = _around(stores, at, window_ms, max(1, max_events // 2))
-    links, doubtful = _links(stores, found, catalog or Catalog())
+    links, late, doubtful = _links(stores, found, catalog or Catalog())
     links.sort(key=lambda one: (one.effect.persisted_at, one.effect.id, one.cause.id))
     cut = [one for one in links if one.effect.persisted_at <= at < one.cause.persisted_at]
     flying = [one for one in links if one.cause.persisted_at <= at < one.effect.persisted_at]
@@ -125,6 +136,7 @@ def consistency(
         events=len(found),
         links=len(links),
         doubtful=dict(doubtful),
+        not_believed=sum(one.effect.persisted_at <= at < one.cause.persisted_at for one in late),
     )
 
 
@@ -142,14 +154,17 @@ def _around(
     return found, EpochMs(min(looked_from, at)), EpochMs(max(looked_to, at))
 
 
-def _links(stores: Stores, events: Iterable[PersistedEvent], catalog: Catalog) -> tuple[list[Crossing], Counter[str]]:
-    """The recorded causes of these events that can be right, and what was left out by kind."""
+def _links(
+    stores: Stores, events: Iterable[PersistedEvent], catalog: Catalog
+) -> tuple[list[Crossing], list[Crossing], Counter[str]]:
+    """The recorded causes of these events that can be right, those too late to be believed, and what was left out."""
     known = {event.id: event for event in events}
     effects = list(known.values())
     wanted = tuple(dict.fromkeys(cause for event in effects for cause in event.caused_by if cause not in known))
     for ids in batches(wanted, _IDS):
         known |= stores.events.get_events(ids)
     links: list[Crossing] = []
+    late: list[Crossing] = []
     left_out: Counter[str] = Counter()
     for effect in effects:
         for name in dict.fromkeys(effect.caused_by):
@@ -157,13 +172,18 @@ def _links(stores: Stores, events: Iterable[PersistedEvent], catalog: Catalog) -
             kinds = ["missing"] if cause is None else list(_doubts(cause, effect, catalog))
             if cause is None or kinds:
                 left_out[kinds[0]] += 1
-            else:
+            if cause is not None and not kinds:
                 links.append(Crossing(cause=cause, effect=effect))
-    return links, left_out
+            elif cause is not None and _LATE in kinds:
+                late.append(Crossing(cause=cause, effect=effect))
+    return links, late, left_out
 
 
 def _doubts(cause: PersistedEvent, effect: PersistedEvent, catalog: Catalog) -> Iterator[str]:
-    yield from doubts_of(cause, effect, catalog)
+    found = doubts_of(cause, effect, catalog)
+    if effect.definition_hash and list(found) == [_LATE]:
+        return  # a true cause, however late: that is what a cut is
+    yield from found
     if effect.definition_hash or _names_parent(cause, effect):
         return
     # The TypeScript runtime names its previous transition: within an instance that only says what came before, and

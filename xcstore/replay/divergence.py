@@ -32,6 +32,8 @@ _PAGE: Final = 20_000
 _BATCH: Final = 500
 _EVENTS: Final = 20_000
 """Events that are in memory together; a longer stream is read in pages."""
+_TELL: Final = 1_000
+"""Events after which progress is told."""
 _CHANGES: Final = 20
 """Values that are told of one example."""
 
@@ -224,7 +226,7 @@ class _Replay:
         for event in events:
             last[:] = [event]
             self._events += 1
-            if self._events % 5_000 == 0:
+            if self._events % _TELL == 0:
                 self._progress(min(self._events, self._total), self._total)
             yield event
 
@@ -238,6 +240,19 @@ class _Replay:
         return tuple(self._stores.snapshots.list_snapshots(instance_id))
 
     def _notes(self) -> Iterator[str]:
+        nameless = [row for key, row in self._rows.items() if not key[0]]
+        if nameless:
+            some = sum(row.events for row in nameless)
+            yield (
+                f"{some:,} {'event names' if some == 1 else 'events name'} no component, and are counted in rows of "
+                "their own"
+            )
+        counted = sum(row.instances for row in self._rows.values())
+        if counted > self._instances:
+            yield (
+                f"the rows by machine count {counted:,} instances, and there are {self._instances:,}: one with events "
+                "of several components, machines or versions is counted in each of their rows"
+            )
         if alone := sum(row.kinds["state_only"] for row in self._rows.values()):
             yield f"{alone:,} of {self._events:,} events record no values: their states were compared alone"
         if self._as_of is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from xcstore.model.history import CREATION, InstanceSnapshot, PersistedEvent
@@ -13,18 +14,35 @@ from xcstore.runtime.folding import Folded
 from xcstore.store.base import EventQuery, Stores
 from xcstore.units import EpochMs
 
-__all__ = ["MAX_EARLIER", "batches", "earlier"]
+__all__ = ["MAX_EARLIER", "Earlier", "batches", "earlier", "tells_all"]
 
 MAX_EARLIER: Final = 100_000
 """Most events before a range that are folded to know how it begins."""
 _IDS: Final = 200
 _PAGE: Final = 10_000
+_TRIES: Final = 1_000
+"""Instances asked about one by one, where all of a batch are too many to read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What was there before a track."""
+
+    found: Mapping[str, Folded]
+    """Instances as they were before their first event of the track."""
+    unknown: Mapping[str, str]
+    """Instances of which that is not known, and why, in words."""
+    notes: Sequence[str]
 
 
 def earlier(
-    stores: Stores, streams: Mapping[str, Sequence[PersistedEvent]], tables: Tables, start: EpochMs | None
-) -> tuple[dict[str, Folded], list[str]]:
-    """What each instance was before its stream of the track, and what there is to say about that.
+    stores: Stores,
+    streams: Mapping[str, Sequence[PersistedEvent]],
+    tables: Tables,
+    start: EpochMs | None,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Earlier:
+    """What each instance was before its stream of the track.
 
     Parameters
     ----------
@@ -32,6 +50,8 @@ def earlier(
         The events of the track by instance, in stream order.
     start : EpochMs, optional
         Events stored before it are not in the track; they are folded here. None: there are none.
+    on_batch : callable
+        Called after every some hundred instances. What it raises ends the work.
 
     Notes
     -----
@@ -41,23 +61,30 @@ def earlier(
     late = [name for name, stream in streams.items() if not stream or stream[0].event_type != CREATION]
     for names in batches(late, _IDS):
         reading.read({name: streams[name] for name in names})
-    return reading.found, reading.notes()
+        on_batch()
+    return Earlier(found=reading.found, unknown=reading.unknown, notes=reading.notes())
 
 
 class _Earlier:
     def __init__(self, stores: Stores, tables: Tables, start: EpochMs | None) -> None:
         self.found: dict[str, Folded] = {}
         self._stores, self._tables, self._start = stores, tables, start
-        self._left = MAX_EARLIER
-        self._by_snapshot = self._unknown = 0
+        self.unknown: dict[str, str] = {}
+        self._left, self._tries = MAX_EARLIER, _TRIES
+        self._by_snapshot = self._lost = self._unread = 0
 
     def notes(self) -> list[str]:
         found = []
         if self._by_snapshot:
             found.append(f"{self._by_snapshot:,} instances begin with a snapshot, not with their creation")
-        if self._unknown:
+        if self._lost:
             found.append(
-                f"{self._unknown:,} instances begin without creation or snapshot: what they held before is not known"
+                f"{self._lost:,} instances begin without creation or snapshot: what they held before is not known"
+            )
+        if self._unread:
+            found.append(
+                f"{self._unread:,} instances were not read further back, as at most {MAX_EARLIER:,} earlier events are"
+                " read: what they held before is not known here, though the store may have it"
             )
         return found
 
@@ -66,23 +93,27 @@ class _Earlier:
         latest = None
         for name, later in streams.items():
             stream = before.get(name)
-            if stream is None and self._start is not None:  # too many for all of this batch; alone it may do
+            if stream is None and self._tries:  # too many for all of this batch; alone it may do
+                self._tries -= 1
                 stream = self._before((name,)).get(name)
             if stream and stream[0].event_type == CREATION:
                 self._keep(name, stream, None)
                 continue
             latest = self._stores.snapshots.get_snapshots(streams) if latest is None else latest
             base = self._base(name, stream, later, latest.get(name))
-            if base is None and not stream:
-                self._unknown += bool(later)
-                continue
             between = stream if stream is not None else self._between(name, base)
             if between is None:
-                self._unknown += 1
+                self._unread += 1
+                self.unknown[name] = f"more than {MAX_EARLIER:,} earlier events would have had to be read"
                 continue
-            self._by_snapshot += base is not None
-            self._unknown += base is None
-            self._keep(name, between, base)
+            if base is not None:
+                self._by_snapshot += 1
+            elif between or later:
+                self._lost += 1
+                if not any(map(tells_all, between)):
+                    self.unknown[name] = "neither its creation nor a snapshot from before is in the store"
+            if base is not None or between:
+                self._keep(name, between, base)
 
     def _keep(self, name: str, stream: Sequence[PersistedEvent], base: InstanceSnapshot | None) -> None:
         folded = self._tables.fold(stream, None if base is None else self._tables.begin(base))
@@ -145,6 +176,11 @@ class _Earlier:
         if stream is None or base.last_event_id not in ids:
             return None
         return stream[ids.index(base.last_event_id) + 1 :]
+
+
+def tells_all(event: PersistedEvent) -> bool:
+    """Whether all that the instance holds is known after this event: it began anew, or the values are recorded."""
+    return event.event_type == CREATION or event.public_member_snapshot is not None or event.context is not None
 
 
 def _shown(snapshot: InstanceSnapshot) -> EpochMs:

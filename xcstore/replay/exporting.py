@@ -9,6 +9,7 @@ from typing import Any, Final
 from xcstore.errors import DefinitionError, QueryError
 from xcstore.model.catalog import Catalog
 from xcstore.model.loader import component_from_document
+from xcstore.replay.depth import refusing_depth
 from xcstore.replay.forks import (
     ChangeDefinition,
     DropEvent,
@@ -57,7 +58,8 @@ _DIRECTIONS: Final[Mapping[str, Direction]] = {"causes": "causes", "effects": "e
 
 def fork_json(track: Track, fork: Fork) -> str:
     """`fork_document` as JSON text."""
-    return json.dumps(fork_document(track, fork), indent=2, ensure_ascii=False) + "\n"
+    with refusing_depth("be written down"):
+        return json.dumps(fork_document(track, fork), indent=2, ensure_ascii=True) + "\n"
 
 
 def fork_document(track: Track, fork: Fork) -> dict[str, object]:
@@ -271,6 +273,11 @@ def fork_test(track: Track, fork: Fork, result: ForkResult, catalog: Catalog) ->
     """
     if result.cut:
         raise QueryError(f"the fork was cut ({result.cut_reason}), so its end states are not known")
+    with refusing_depth("be written down"):
+        return _test(track, fork, result, catalog)
+
+
+def _test(track: Track, fork: Fork, result: ForkResult, catalog: Catalog) -> str:
     prepared = prepare_fork(track, fork, catalog=catalog)
     ended = result.run.instances
     ends = [

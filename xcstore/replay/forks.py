@@ -15,6 +15,7 @@ from xcstore.errors import QueryError
 from xcstore.model.catalog import Catalog
 from xcstore.model.definition import Component
 from xcstore.replay.classifying import Comparison, compare
+from xcstore.replay.depth import refusing_depth
 from xcstore.replay.editing import Editing
 from xcstore.replay.edits import ChangeDefinition, DropEvent, Edit, EditEvent, Fork, InsertEvent, MoveEvent
 from xcstore.replay.fork_results import ForkInstance, ForkResult, ForkStep, ForkVerdict
@@ -81,7 +82,8 @@ def run_fork(
     catalog : Catalog
         Definitions for what the store does not name a version of.
     max_seconds, max_events
-        The run is cut where it goes beyond; a fork may loop.
+        The run is cut where it goes beyond; a fork may loop. The time is that of preparing and of both runs; comparing
+        them comes on top. What preparing takes away leaves half a second to each run, at least.
     on_progress : callable
         Told every some hundred events how many both runs have made, and how many they may make at most. What it
         raises ends the work.
@@ -89,17 +91,31 @@ def run_fork(
     Raises
     ------
     QueryError
-        An edit does not fit: an event that is not after the fork begins, an unknown instance.
+        An edit does not fit: an event that is not after the fork begins, an unknown instance. Or values are nested too
+        deeply to be run again.
 
     Notes
     -----
     Nothing is stored and nothing is sent. What somebody outside would have sent, had they seen what the fork makes, is
     not known: such an input is still sent as recorded, and it and all that follows from it is `unknown`.
     """
+    with refusing_depth("be run again"):
+        return _run_fork(track, fork, catalog, max_seconds, max_events, on_progress)
+
+
+def _run_fork(
+    track: Track,
+    fork: Fork,
+    catalog: Catalog,
+    max_seconds: float,
+    max_events: int,
+    on_progress: Callable[[int, int], None],
+) -> ForkResult:
     began = time.monotonic()
     prepared = prepare_fork(track, fork, catalog=catalog)
     recording = prepared.recording
     longest = max(max_events, 2 * len(recording.index))
+    each = max(1.0, max_seconds - (time.monotonic() - began)) / 2
     base = run_inputs(
         recording.components,
         recording.inputs,
@@ -108,10 +124,10 @@ def run_fork(
         until=prepared.until,
         recording=recording,
         max_events=longest,
-        max_seconds=max_seconds / 2,
+        max_seconds=each,
         on_progress=lambda made: on_progress(made, 2 * longest),
     )
-    left = max(0.5, max_seconds - (time.monotonic() - began))
+    left = max(each, max_seconds - (time.monotonic() - began))
     run = run_inputs(
         prepared.components,
         prepared.inputs,
@@ -132,6 +148,8 @@ def run_fork(
             run=run,
             edited=prepared.edited,
             dropped=prepared.dropped,
+            lacking=_lacking(prepared),
+            early=run.early or base.early,
         )
     )
     counts: dict[ForkVerdict, int] = dict.fromkeys(("same", "changed", "rejected", "unknown", "new", "gone"), 0)
@@ -177,6 +195,23 @@ def prepare_fork(track: Track, fork: Fork, *, catalog: Catalog) -> Prepared:
     )
 
 
+def _lacking(prepared: Prepared) -> Mapping[str, str]:
+    """Instances that the definitions of the fork have no place for, and why."""
+    changed = [one for one in prepared.components if one not in prepared.recording.components]
+    found: dict[str, str] = {}
+    for name, folded in prepared.recording.start.items():
+        instance = folded.instance
+        component = next((one for one in changed if one.name == instance.component_name), None)
+        if component is None or instance.status != "active":
+            continue
+        machine = component.find_machine(instance.machine_name)
+        if machine is None:
+            found[name] = f"the changed definition has no machine {instance.machine_name}"
+        elif machine.find_state(instance.current_state) is None:
+            found[name] = f"it is in {instance.current_state}, a state that the changed definition does not have"
+    return found
+
+
 def _assumptions(track: Track, prepared: Prepared, base: Run, run: Run) -> Iterable[str]:
     recording = prepared.recording
     if track.truncated:
@@ -188,5 +223,7 @@ def _assumptions(track: Track, prepared: Prepared, base: Run, run: Run) -> Itera
         if more > 0:
             times = "once" if more == 1 else f"{more:,} times"
             yield f"{name} would be called {times} where nothing was recorded: what it would do is not known"
+    if early := run.early or base.early:
+        yield f"{early}: the run ended there, and what timers do later is not known"
     if run.until > recording.end:
         yield "after the end of the recording nothing is known to be sent from outside; only timers go on"

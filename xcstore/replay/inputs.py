@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from xcstore.analysis.causality import doubts_of
+from xcstore.analysis.context import same_json
 from xcstore.analysis.inference import infer, named_instance, timer_reason
 from xcstore.analysis.routes import Routes, recorded_values, routes
 from xcstore.analysis.surroundings import Surroundings
@@ -24,6 +25,7 @@ from xcstore.replay.tables import Tables
 from xcstore.replay.track import Track
 from xcstore.runtime.folding import Folded, fold
 from xcstore.runtime.interpreter import MachineTable, Plan
+from xcstore.runtime.matching import fill_template
 from xcstore.units import DurationMs, EpochMs
 
 __all__ = ["inputs_of", "recording_of", "start_states"]
@@ -76,6 +78,8 @@ class _Sorting:
         self._place = {event.id: place for place, event in enumerate(self._events)}
         self._causes: dict[str, str] = {}
         self._unknown: set[str] = set()
+        self._sent: set[tuple[str, str, int]] = set()
+        """Cause, instance, and the declared send that has reached it."""
 
     def recording(self) -> Recording:
         events, first = self._events, self._first
@@ -99,9 +103,8 @@ class _Sorting:
                 made[event.id] = event.instance_id, event.event_type
             elif how == "made":
                 made[event.id] = event.instance_id, event.event_type
-                if event.event_type == CREATION:
-                    parent = named_instance(event) or (cause.instance_id if cause else "")
-                    children[parent, event.component_name, event.machine_name].append(event.instance_id)
+                if event.event_type == CREATION and cause is not None:
+                    children[cause.id, event.component_name, event.machine_name].append(event.instance_id)
             else:
                 inputs.append(self._input(event, place, how, cause))
         before, after = left_by_methods(self._track, self._plans, first=first)
@@ -149,6 +152,8 @@ class _Sorting:
         if cause is None:
             return "outside"
         declared, coded = self._declared(cause, event), self._is_coded(cause, event)
+        if declared and coded and event.definition_hash is not None:
+            declared = self._is_as_declared(cause, event)
         if not (declared or coded):
             return "outside"
         if self._place[cause.id] < self._first:
@@ -178,6 +183,25 @@ class _Sorting:
             return True
         news = self._routes.news.get((cause.component_name, cause.machine_name), frozenset())
         return event.event_type in news and named_instance(event) == cause.instance_id
+
+    def _is_as_declared(self, cause: PersistedEvent, event: PersistedEvent) -> bool:
+        """Whether the definition sent this, where a method may have sent the like at the same event."""
+        payload = event.payload if isinstance(event.payload, Mapping) else {}
+        sends = self._routes.between(cause, event)
+        if event.event_type == CREATION:
+            return payload.get("triggerEvent") != "manual create"
+        if not sends:
+            return True  # news of a child, which names it
+        held = recorded_values(cause)
+        for send in sends:
+            key = cause.id, event.instance_id, id(send)
+            if key in self._sent:
+                continue  # it reaches an instance once
+            filled = None if held is None or not send.entered else fill_template(send.template, held)
+            if filled is None or same_json(filled, payload):
+                self._sent.add(key)
+                return True
+        return False
 
     def _is_coded(self, cause: PersistedEvent, event: PersistedEvent) -> bool:
         if not 0 <= event.persisted_at - cause.persisted_at <= _AT_ONCE:

@@ -11,12 +11,13 @@ from xcstore.model.definition import Component
 from xcstore.model.history import Instance
 from xcstore.replay.recording import Input
 from xcstore.runtime import Clock, ComponentRegistry, FSMRuntime, Method, Notice
+from xcstore.runtime.agenda import Agenda
 from xcstore.runtime.executor import Executor
 from xcstore.runtime.folding import Folded
 from xcstore.runtime.live import Live, RunningTimer
 from xcstore.runtime.persistence import EventSink
 from xcstore.runtime.reviving import Reviver, start_timers
-from xcstore.runtime.work import Create
+from xcstore.runtime.work import Create, Send, Work
 from xcstore.units import EpochMs
 
 __all__ = ["MemoryRuntimes", "creation"]
@@ -37,6 +38,30 @@ class _Ids:
         return f"new-{self._count:08d}"
 
 
+class _ParentId(str):
+    """In place of the id of an instance that is yet to be made: that of the instance whose transition makes it."""
+
+    __slots__ = ()
+
+
+class _Agenda(Agenda):
+    """A queue of which one can tell what is being done. It names what transitions make when its turn comes."""
+
+    def __init__(self, name_child: Callable[[Create], str]) -> None:
+        super().__init__()
+        self._name_child = name_child
+        self.work: Work | None = None
+
+    def run(self, work: Work) -> None:
+        if isinstance(work, Create) and isinstance(work.instance_id, _ParentId):
+            work.instance_id = self._name_child(work)
+        self.work = work
+        try:
+            super().run(work)
+        finally:
+            self.work = None
+
+
 class MemoryRuntimes:
     """One runtime for each component, all with one clock and one registry.
 
@@ -51,7 +76,9 @@ class MemoryRuntimes:
     listener : callable
         Told of what happens, after this object has taken note of it.
     children : mapping of (str, str, str) to tuple of str
-        (parent instance, component, machine) -> ids for the instances that the parent makes, in order.
+        (recorded event, component, machine) -> ids for the instances that it makes, in order.
+    origins : mapping of str to str
+        Event of the run -> the recorded event; looked up when an instance is made.
     set_timer : callable
         (instance, event type, due, cause) -> when that timer is to fire.
     """
@@ -65,6 +92,7 @@ class MemoryRuntimes:
         method: Method,
         listener: Callable[[Notice], None],
         children: Mapping[tuple[str, str, str], tuple[str, ...]],
+        origins: Mapping[str, str],
         set_timer: Callable[[str, str, EpochMs, str], EpochMs],
     ) -> None:
         self.executors: dict[str, Executor] = {}
@@ -72,13 +100,17 @@ class MemoryRuntimes:
         self._lives: dict[str, tuple[Live, str]] = {}
         self._ended: dict[str, Instance] = {}
         """Those that had ended when the run began."""
-        self._children = children
+        self._children, self._origins = children, origins
         self._made: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self._singletons: dict[str, str] = {}
+        self._agenda = _Agenda(self._name_child)
         registry = ComponentRegistry()
         registry.listen(self._on_notice)
         registry.listen(listener)
         ids = _Ids()
         for component in components:
+            if component.entry_machine and component.source.get("entryMachineMode") == "singleton":
+                self._singletons[component.name] = component.entry_machine
             # Entry points are inputs like any other creation, so registering must not make them.
             runtime = FSMRuntime(
                 replace(component, entry_machine=None),
@@ -90,10 +122,12 @@ class MemoryRuntimes:
                 environment={},
             )
             executor = runtime.executor
-            executor.name_child, executor.set_timer = self._name_child, set_timer
+            executor.name_child = lambda parent_id, component_name, machine_name: _ParentId(parent_id)
+            executor.set_timer = set_timer
             self.executors[component.name] = executor
             self.runtimes[component.name] = runtime
             registry.register(runtime)
+            executor.join(self._agenda)
 
     def revive(self, start: Mapping[str, Folded]) -> list[str]:
         """Let instances go on, with their timers; what could not, in words."""
@@ -146,6 +180,23 @@ class MemoryRuntimes:
         lives = {name: live.to_instance(component) for name, (live, component) in self._lives.items()}
         return {**self._ended, **lives}
 
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Of what is taken from the queue and done now: the events that asked for it."""
+        work = self._agenda.work
+        return work.causes if isinstance(work, Send) else ()
+
+    def is_taken(self, component_name: str, machine_name: str) -> bool:
+        """Whether the machine is a singleton of which one is active."""
+        return machine_name == self._singletons.get(component_name) and any(
+            live.status == "active" and live.machine_name == machine_name and name == component_name
+            for live, name in self._lives.values()
+        )
+
+    def with_timers(self) -> frozenset[str]:
+        """Instances whose timers run."""
+        return frozenset(name for name, (live, _) in self._lives.items() if live.timers)
+
     def timers_due(self, at: EpochMs) -> list[tuple[Live, RunningTimer]]:
         """Timers that run out by then."""
         return [
@@ -164,15 +215,19 @@ class MemoryRuntimes:
             executor = self.executors[notice.component_name]
             self._lives[notice.instance_id] = executor.population.by_id[notice.instance_id], executor.name
 
-    def _name_child(self, parent_id: str, component_name: str, machine_name: str) -> str:
-        key = (parent_id, component_name, machine_name)
+    def _name_child(self, work: Create) -> str:
+        """The recorded one that the same event made; of any other event a new one."""
+        parent_id = str(work.instance_id)
+        origin = self._origins.get(work.causes[0], "") if work.causes else ""
+        place = work.executor.name, work.machine_name
+        for name in self._children.get((origin, *place), ()):
+            if not self.exists(name):
+                return name
+        key = (parent_id, *place)
         number = self._made[key]
         self._made[key] += 1
-        recorded = self._children.get(key, ())
-        if number < len(recorded) and not self.exists(recorded[number]):
-            return recorded[number]
         text = "/".join((*key, str(number)))
-        return f"new-{machine_name[:30]}-{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+        return f"new-{work.machine_name[:30]}-{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def creation(executor: Executor, one: Input, causes: tuple[str, ...]) -> Create:

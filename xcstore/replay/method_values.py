@@ -67,6 +67,8 @@ class StandIn:
         self._recording, self._recognition = recording, recognition
         self.unknown: defaultdict[str, int] = defaultdict(int)
         """Methods whose effect is not known -> how often they would have been called."""
+        self.causes: Callable[[], tuple[str, ...]] = tuple
+        """Of what the runtime takes from its queue: the events that asked for it."""
         self._moment = self._name = ""
         self._last_event_id: str | None = None
         self._handled: Event | None = None
@@ -86,7 +88,7 @@ class StandIn:
         if self._handled is event:
             return  # the second method of the transition: what both left is one
         self._handled = event
-        self._leave("before", self._recognition.expected(instance.id, event.type), instance)
+        self._leave("before", self._recognition.expected(instance.id, event.type, self.causes()), instance)
 
     def _leave(self, when: str, origin: str | None, instance: Instance) -> None:
         if origin is None or self._recording is None:

@@ -24,6 +24,7 @@ __all__ = [
     "same_values",
     "state_words",
     "undecidable",
+    "unknown_words",
     "value_words",
     "ways_to",
     "why_values",
@@ -141,6 +142,14 @@ def undecidable(table: MachineTable, event: PersistedEvent, move: Move, properti
             if MASK in (value_at(event.payload, rule.event_property), value_at(properties, rule.instance_property)):
                 return "unreadable", "the settings mask what the matching rules compare"
     return None
+
+
+def unknown_words(event: PersistedEvent) -> str:
+    """That the definition of its machine is not known."""
+    name = f"{event.component_name}.{event.machine_name}" if event.component_name else event.machine_name
+    if event.definition_hash:
+        return f"the version of {name} that the event names ({event.definition_hash[:12]}) is not known"
+    return f"no definition of {name} is known"
 
 
 def doubt_after(table: MachineTable | None, plan: Plan | None) -> tuple[str, str] | None:

@@ -43,11 +43,12 @@ class Recognition:
             self.current = None
             return one
         waiting = self._queued.get((event.instance_id, kind))
-        for number, (queued, cause) in enumerate(waiting or ()):
-            if waiting is not None and cause in ("", *event.caused_by):
-                del waiting[number]
-                return queued
-        return None
+        number = _waiting_for(waiting, event.caused_by)
+        if waiting is None or number is None:
+            return None
+        queued, _ = waiting[number]
+        del waiting[number]
+        return queued
 
     def take_ignored(self, instance_id: str, event_type: str) -> Input | None:
         """The input that an instance has just ignored; it waits no more."""
@@ -68,28 +69,37 @@ class Recognition:
     # Recorded events
 
     def origin_of(self, event: PersistedEvent, made_by: Input | None) -> str | None:
-        """The recorded event that this is again; by its cause, else by the order in the instance."""
+        """The recorded event that this is again: the one of the same input, or of the same cause."""
         if made_by is not None:
             return made_by.origin
-        recording = self._recording
-        waiting = self._made.get((event.instance_id, event.event_type)) if recording else None
-        if not waiting or recording is None:
-            return None
-        causes = {self.origins.get(cause, cause) for cause in event.caused_by}
-        found = next((name for name in waiting if recording.causes.get(name) in causes), waiting[0])
-        waiting.remove(found)
+        key = event.instance_id, event.event_type
+        found = self._made_by(key, event.caused_by)
+        if found is not None:
+            self._made[key].remove(found)
         return found
 
-    def expected(self, instance_id: str, event_type: str) -> str | None:
+    def expected(self, instance_id: str, event_type: str, causes: tuple[str, ...]) -> str | None:
         """The recorded event that the one under way is again; it is not stored yet."""
         one = self.current
         if one is not None and (one.instance_id, one.event_type) == (instance_id, event_type):
             return one.origin
         waiting = self._queued.get((instance_id, event_type))
-        if waiting:
-            return waiting[0][0].origin
-        made = self._made.get((instance_id, event_type))
-        return made[0] if made else None
+        number = _waiting_for(waiting, causes)
+        if waiting is not None and number is not None:
+            return waiting[number][0].origin
+        return self._made_by((instance_id, event_type), causes)
+
+    def _made_by(self, key: tuple[str, str], causes: tuple[str, ...]) -> str | None:
+        waiting = self._made.get(key)
+        if not waiting or self._recording is None:
+            return None
+        recorded = self._recording.causes
+        known = {self.origins.get(cause, cause) for cause in causes}
+        found = next((name for name in waiting if recorded.get(name) in known), None)
+        if found is not None:
+            return found
+        # Where a cause is known and is another one, this is something else. The order tells only where none is.
+        return next((name for name in waiting if not known or name not in recorded), None)
 
     def happened(self, event_id: str, origin: str) -> None:
         """An event of the run was stored, and is a recorded one again."""
@@ -113,3 +123,8 @@ class Recognition:
     def timer_place(self, instance_id: str, event_type: str) -> int:
         """Where in the track a running timer fires; -1: it is not recorded."""
         return self._timer_places.get((instance_id, event_type), -1)
+
+
+def _waiting_for(waiting: deque[tuple[Input, str]] | None, causes: tuple[str, ...]) -> int | None:
+    """Which of those that wait is asked for by one of these events."""
+    return next((number for number, (_, cause) in enumerate(waiting or ()) if cause in ("", *causes)), None)

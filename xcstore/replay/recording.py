@@ -85,7 +85,7 @@ class Recording:
     moments: Mapping[str, EpochMs]
     """When the recorded events happened, those before the beginning too."""
     children: Mapping[tuple[str, str, str], tuple[str, ...]]
-    """(parent instance, component, machine) -> the instances that transitions of the parent made, in order."""
+    """(event, component, machine) -> the instances that the transition made, in order."""
     timers: Mapping[tuple[str, str, str], tuple[int, int]]
     """(instance, event type, event that started it) -> how many ms late the timer fired, and its place in the track."""
     left_before: Mapping[str, Left]

@@ -56,6 +56,10 @@ class Run:
         Why the run was cut; '' where it was not.
     until : EpochMs
         How far it ran.
+    early : str
+        Why it ended before its time, after all of the recording was done; '' where it did not.
+    pending : frozenset of str
+        Instances with timers that still run at the end.
     """
 
     events: tuple[PersistedEvent, ...]
@@ -70,3 +74,5 @@ class Run:
     assumptions: tuple[str, ...]
     cut: str
     until: EpochMs
+    early: str = ""
+    pending: frozenset[str] = frozenset()

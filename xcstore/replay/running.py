@@ -22,11 +22,12 @@ from xcstore.replay.quiet import quiet
 from xcstore.replay.recognition import Recognition
 from xcstore.replay.recording import Input, Recording
 from xcstore.replay.run_results import Interventions, Refusal, Run
-from xcstore.replay.schedule import Schedule
+from xcstore.replay.schedule import Due, Schedule
 from xcstore.runtime import Notice, SimulatedClock
 from xcstore.runtime.executor import Executor
 from xcstore.runtime.folding import Folded
 from xcstore.runtime.interpreter import Event
+from xcstore.runtime.live import Live, RunningTimer
 from xcstore.runtime.work import Create, Send
 from xcstore.units import EpochMs
 
@@ -34,7 +35,7 @@ __all__ = ["MAX_EVENTS", "run_inputs"]
 
 MAX_EVENTS: Final = 20_000
 _MAX_AFTER: Final = 1_000
-"""Events that timers may make after the recording has ended and all is sent. The run ends there, uncut."""
+"""Events that timers may make after the recording has ended and all is sent. The run ends there, and says so."""
 _EVERY: Final = 200
 """Events between two looks at the clock."""
 
@@ -162,8 +163,10 @@ class _Running:
             method=self._methods,
             listener=self._on_notice,
             children=recording.children if recording else {},
+            origins=self._recognition.origins,
             set_timer=self._recognition.set_timer,
         )
+        self._methods.causes = lambda: self._runtimes.causes
         self.events: list[PersistedEvent] = []
         self._inputs: dict[str, Input] = {}
         self._before: dict[str, tuple[str, Mapping[str, object]]] = {}
@@ -177,7 +180,7 @@ class _Running:
         for problem in self._runtimes.revive(start):
             self._assume(problem)
         end = min(self._recording.end, self._until) if self._recording else self._until
-        cut, reached = "", self._until
+        cut, early, reached = "", "", self._until
         at_end: dict[str, Instance] | None = None
         try:
             self._send_all()
@@ -190,6 +193,8 @@ class _Running:
                 self._clock.advance_to(self._until)
         except _Cut as reason:
             cut, reached = reason.reason, self._clock.now()
+            if not cut:
+                early = f"timers alone made {_MAX_AFTER:,} events after the recording had ended"
         except _Stopped as stopped:
             raise stopped.error from None
         instances = self._runtimes.instances()
@@ -206,6 +211,8 @@ class _Running:
             assumptions=tuple(self._assumed),
             cut=cut,
             until=reached,
+            early=early,
+            pending=self._runtimes.with_timers(),
         )
 
     def _send_all(self) -> None:
@@ -216,7 +223,7 @@ class _Running:
             if due.at > self._clock.now():
                 self._clock.advance_to(due.at, inclusive=False)
             if (timer := self._clock.next_due()) is not None and timer <= due.at:
-                self._fire_before(due.at, due.order)
+                self._fire_before(due)
             if not self._schedule.take(due):
                 continue
             self._send(due.input)
@@ -225,12 +232,16 @@ class _Running:
             if sent % _EVERY == 0:
                 self._tell_progress()
 
-    def _fire_before(self, at: EpochMs, order: float) -> None:
-        """Timers that fall due with an input come first, but where the recording has them after it."""
-        found = [
-            (self._recognition.timer_place(live.id, timer.event_type), live, timer)
-            for live, timer in self._runtimes.timers_due(at)
-        ]
+    def _fire_before(self, due: Due) -> None:
+        """Timers that fall due with an input come first, but where the recording has them after it, or not at all."""
+        at, order, one = due.at, due.order, due.input
+        taken = one.instance_id if self._recording and one.origin and one.kind != "assumed" else ""
+        found: list[tuple[float, Live, RunningTimer]] = []
+        for live, timer in self._runtimes.timers_due(at):
+            place: float = self._recognition.timer_place(live.id, timer.event_type)
+            # Recorded is that the instance took the input, and nothing of the timer.
+            held = place < 0 and timer.due == at and live.id == taken
+            found.append((math.inf if held else place, live, timer))
         if all(place <= order for place, _, _ in found):
             self._clock.advance_to(at)
             return
@@ -269,6 +280,11 @@ class _Running:
         elif one.event_type == "" and self._runtimes.exists(one.instance_id):
             self._refuse(one, "the instance is there already")
             return None
+        elif (
+            one.event_type == "" and one.kind == "assumed" and self._runtimes.is_taken(executor.name, one.machine_name)
+        ):
+            self._refuse(one, f"{one.machine_name} is a singleton, and there is one already")
+            return None
         return executor
 
     def _refuse(self, one: Input, reason: str) -> None:
@@ -279,7 +295,7 @@ class _Running:
 
     def _check_time(self) -> None:
         if time.monotonic() > self._late:
-            raise _Cut(f"it took longer than {self._limits.max_seconds:g} s")
+            raise _Cut(f"the {self._limits.max_seconds:.3g} s that a run may take were over")
 
     def _tell_progress(self) -> None:
         try:

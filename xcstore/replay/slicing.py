@@ -13,6 +13,7 @@ from dataclasses import replace
 from xcstore.analysis.context import parse_path
 from xcstore.errors import NotFoundError, QueryError
 from xcstore.model.catalog import Catalog
+from xcstore.replay.depth import refusing_depth
 from xcstore.replay.exporting import Taken, inputs_test
 from xcstore.replay.inputs import recording_of
 from xcstore.replay.recording import Input, Recording
@@ -57,12 +58,13 @@ def minimal_slice(
     NotFoundError
         The track does not hold the event.
     QueryError
-        A path cannot be read, or the event's values at a path are not recorded.
+        A path cannot be read, the event's values at a path are not recorded, or values are nested too deeply.
     """
     place = next((place for place, event in enumerate(track.events) if event.id == event_id), None)
     if place is None:
         raise NotFoundError(f"event {event_id!r} is not among the events that are replayed")
-    return Search(track, place, catalog, paths, max_seconds, on_progress).run()
+    with refusing_depth("be run again"):
+        return Search(track, place, catalog, paths, max_seconds, on_progress).run()
 
 
 def slice_test(track: Track, found: Slice, catalog: Catalog) -> str:
@@ -135,7 +137,7 @@ def _reduced(recording: Recording, run: Run, inputs: Sequence[Input]) -> Recordi
         made={name: key for name, key in recording.made.items() if name in again},
         causes={effect: cause for effect, cause in recording.causes.items() if effect in again},
         moments={name: at for name, at in recording.moments.items() if name in again},
-        children={key: ids for key, ids in recording.children.items() if key[0] in met},
+        children={key: ids for key, ids in recording.children.items() if key[0] in again},
         timers={key: fired for key, fired in recording.timers.items() if key[0] in met and key[2] in again},
         left_before={name: left for name, left in recording.left_before.items() if name in again},
         left_after={name: left for name, left in recording.left_after.items() if name in again},

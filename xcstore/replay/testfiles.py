@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from xcstore.analysis.context import same_json
 from xcstore.errors import QueryError
 from xcstore.model.definition import Component
 from xcstore.model.history import CREATION, Instance, PersistedEvent
@@ -135,7 +136,7 @@ def unmet(document: Mapping[str, Any], run: Run) -> list[str]:
                 found.append(f"{wanted['instance']} does not exist; it should end in {wanted['endsIn']}")
             elif instance.current_state != wanted["endsIn"]:
                 found.append(f"{instance.id} ends in {instance.current_state}, not in {wanted['endsIn']}")
-            elif wanted["values"] is not None and properties_of(instance) != wanted["values"]:
+            elif wanted["values"] is not None and not same_json(properties_of(instance), wanted["values"]):
                 found.append(f"{instance.id} holds {properties_of(instance)}, not {wanted['values']}")
         elif not any(_is_taken(wanted, event) for event in run.events):
             way = f"{wanted['before'] or 'its creation'} -> {wanted['after']} on {wanted['event']}"
@@ -149,7 +150,7 @@ def _is_taken(wanted: Mapping[str, Any], event: PersistedEvent) -> bool:
         (wanted["machine"], wanted["event"], wanted["before"], wanted["after"])
         == (event.machine_name, event.event_type, event.state_before, event.state_after)
         and wanted["instance"] in ("", event.instance_id)
-        and all(key in held and held[key] == value for key, value in (wanted["values"] or {}).items())
+        and all(key in held and same_json(held[key], value) for key, value in (wanted["values"] or {}).items())
     )
 
 
@@ -276,7 +277,7 @@ def _recording(document: Mapping[str, Any], components: tuple[Component, ...]) -
         made={name: (instance, kind) for name, instance, kind in document["made"]},
         causes=document["causes"],
         moments=document["moments"],
-        children={(parent, component, machine): tuple(ids) for parent, component, machine, ids in document["children"]},
+        children={(cause, component, machine): tuple(ids) for cause, component, machine, ids in document["children"]},
         timers={(name, kind, cause): (late, place) for name, kind, cause, late, place in document["timers"]},
         left_before=left(document["leftBefore"]),
         left_after=left(document["leftAfter"]),

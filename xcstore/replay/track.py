@@ -103,6 +103,8 @@ class Track:
     instances of a trace."""
     before: Mapping[str, Folded]
     """Instances that were there before their first event of the track, as they were then."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Instances of which is not known what they held before their first event of the track, and why, in words."""
     tables: Tables
     truncated: bool = False
     """More events belong to it than were read; the latest are left out."""
@@ -187,8 +189,9 @@ def open_track(
         streams[event.instance_id].append(event)
     if isinstance(scope, InstanceScope):
         streams[scope.instance_id]  # there may be a snapshot though there is no event
-    before, odd = earlier(stores, streams, tables, read.start)
-    if isinstance(scope, InstanceScope) and not events and not before:
+    held = len(read.events)
+    began = earlier(stores, streams, tables, read.start, lambda: on_progress(held, read.total))
+    if isinstance(scope, InstanceScope) and not events and not began.found:
         raise NotFoundError(f"nothing is stored of instance {scope.instance_id!r}")
     wanted = None if chosen is None else {event.id for event in chosen}
     steps = range(len(events))
@@ -196,11 +199,12 @@ def open_track(
         scope=scope,
         events=events,
         steps=steps if wanted is None else tuple(index for index in steps if events[index].id in wanted),
-        before=before,
+        before=began.found,
+        unknown=began.unknown,
         tables=tables,
         truncated=read.truncated,
         total=read.total,
-        notes=(*notes, *read.notes, *odd, *tables.notes(events)),
+        notes=(*notes, *read.notes, *began.notes, *tables.notes(events)),
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Final
 
 from xcstore.analysis.context import Change, diff
 from xcstore.model.history import CREATION, InstanceSnapshot, PersistedEvent
+from xcstore.replay.origins import Past, Place, find_lost, find_older, find_origin, merged
 from xcstore.replay.reasons import (
     context_beside,
     doubt_after,
-    methods_before,
     methods_of,
     moment_words,
     recorded_values,
@@ -19,10 +17,11 @@ from xcstore.replay.reasons import (
     same_values,
     state_words,
     undecidable,
+    unknown_words,
     ways_to,
     why_values,
 )
-from xcstore.replay.rollback import Past, Place, as_then_words, lost_words, origin_words, snapshot_of
+from xcstore.replay.rollback import as_then_words, lost_words, origin_words, snapshot_of
 from xcstore.replay.timing import GRACE_MS, Alive, Running, Timers, early_words, missed_words
 from xcstore.replay.verdicts import KINDS, VerifiedStep
 from xcstore.runtime.folding import Folded, born
@@ -30,9 +29,6 @@ from xcstore.runtime.interpreter import MachineTable, Plan, choose, status_in
 from xcstore.units import EpochMs
 
 __all__ = ["HasMachine", "SnapshotsOf", "TableOf", "Verifier"]
-
-_LOOK_BACK: Final = 200
-"""Earlier events in the same state that other values are compared with: user code may change them at every step."""
 
 Values = Mapping[str, object]
 TableOf = Callable[[PersistedEvent], MachineTable | None]
@@ -107,7 +103,7 @@ class Verifier:
         again = self._state is not None
         self._meant = self._doubt = None
         if table is None:
-            self._values = self._merged(None, event, self._values)
+            self._values = merged(None, event, self._values)
             self._timers.clear()
             return self._second(event) if again else self._unknown(event)
         instance = born(event, table)
@@ -183,7 +179,7 @@ class Verifier:
     def _break(self, event: PersistedEvent, table: MachineTable | None) -> VerifiedStep:
         """It does not start where the one before it ended."""
         known = self._state
-        place = self._origin(event, table)
+        place = find_origin(self._past, event, table, self.position)
         if place is not None:
             undone = self.position - 1 - place.position
             snapshot = self._snapshot_of(place, event)
@@ -238,19 +234,12 @@ class Verifier:
         kind, reason = doubt or why_values(event, table, plan)
         place: Place | None = None
         if recorded is not None and not same and doubt is None:
-
-            def lost(place: Place) -> bool:
-                after = plan.merge(place.context, event.payload)
-                return same_values(after, recorded) and not same_values(place.context, place.values)
-
-            def older(place: Place) -> bool:
-                return same_values(plan.merge(place.values, event.payload), recorded)
-
-            find = partial(self._past.find, event.state_before, most=_LOOK_BACK)
-            if has_public and (place := find(lost, before=self.position)) is not None:
+            if has_public:
+                place = find_lost(self._past, event, plan, recorded, self.position)
+            if place is not None:
                 kind = "public_lost"
             elif kind in ("values", "user_code"):
-                place = find(older, before=self.position - 1)
+                place = find_older(self._past, event, plan, recorded, self.position)
         if place is None:
             return self._step(event, kind, reason, expected_state=plan.target, changes=changes)
         undone = self.position - 1 - place.position
@@ -292,11 +281,7 @@ class Verifier:
         return self._step(event, "second_creation", "the instance is there already, and is created again")
 
     def _unknown(self, event: PersistedEvent) -> VerifiedStep:
-        name = f"{event.component_name}.{event.machine_name}" if event.component_name else event.machine_name
-        reason = f"no definition of {name} is known"
-        if event.definition_hash:
-            reason = f"the version of {name} that the event names ({event.definition_hash[:12]}) is not known"
-        return self._step(event, "no_definition", reason)
+        return self._step(event, "no_definition", unknown_words(event))
 
     # Following
 
@@ -307,22 +292,16 @@ class Verifier:
         self._meant = None
         if has_public:
             context = context_beside(event)
-            self._context = self._merged(plan, event, self._context) if context is None else context
+            self._context = merged(plan, event, self._context) if context is None else context
         if recorded is not None:
             self._doubt = None
         elif self._doubt is None:
             self._doubt = doubt_after(table, plan)
-        self._values = self._merged(plan, event, self._values) if recorded is None else recorded
+        self._values = merged(plan, event, self._values) if recorded is None else recorded
         if plan is None or not self._lives_on(event, plan):
             self._timers.clear()
         else:
             self._timers.follow(plan, event)
-
-    @staticmethod
-    def _merged(plan: Plan | None, event: PersistedEvent, values: Values) -> Values:
-        if plan is not None:
-            return plan.merge(values, event.payload)
-        return {**values, **event.payload} if isinstance(event.payload, Mapping) else values
 
     def _lives_on(self, event: PersistedEvent, plan: Plan) -> bool:
         """Whether it is there afterwards: to make an instance of a machine that does not exist ends it."""
@@ -336,25 +315,6 @@ class Verifier:
             return None
         ways = table.find_plans(event.state_before, event.event_type, event.state_after)
         return choose(ways, event.payload, self._values)[0]
-
-    def _origin(self, event: PersistedEvent, table: MachineTable | None) -> Place | None:
-        """The latest earlier place from which this event can have come."""
-        has_public = table is not None and table.machine.public_member_type is not None
-        recorded = recorded_values(event, has_public)
-        ways: Sequence[Plan | None] = (None,)
-        if table is not None:
-            ways = table.find_plans(event.state_before, event.event_type, event.state_after) or ways
-
-        def fits(place: Place) -> bool:
-            if recorded is None or (
-                table is not None and any(way is not None and methods_before(table, way) for way in ways)
-            ):
-                return True
-            # A runtime that restarts from a snapshot of its context alone has lost the public member.
-            held = (place.values, place.context) if has_public else (place.values,)
-            return any(same_values(self._merged(way, event, values), recorded) for way in ways for values in held)
-
-        return self._past.find(event.state_before, fits, before=self.position)
 
     def _snapshot_of(self, place: Place, event: PersistedEvent) -> InstanceSnapshot | None:
         if self._snapshots is None:

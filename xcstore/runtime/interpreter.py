@@ -223,6 +223,7 @@ class MachineTable:
     def __init__(self, machine: StateMachine) -> None:
         self.machine = machine
         self._states = {state.name: state for state in machine.states}
+        self._timers: dict[str, tuple[StartTimer, ...]] = {}
         plans: dict[str, dict[str, tuple[Plan, ...]]] = defaultdict(lambda: defaultdict(tuple))
         self._plans = [Plan(machine, self._states, number) for number in range(len(machine.transitions))]
         for plan in self._plans:
@@ -259,7 +260,10 @@ class MachineTable:
 
     def timers_of(self, state: str) -> tuple[StartTimer, ...]:
         """What entering `state` starts."""
-        return tuple(_start(transition) for transition in _timed(self.machine, state))
+        found = self._timers.get(state)
+        if found is None:
+            found = self._timers[state] = tuple(_start(transition) for transition in _timed(self.machine, state))
+        return found
 
     def matched_transitions(self, event_type: str, state: str | None = None) -> tuple[Transition, ...]:
         """Transitions on this event, from any state or one, that have matching rules."""

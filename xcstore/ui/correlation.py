@@ -119,6 +119,9 @@ def show(key: str) -> None:
     st.caption(f"{markdown_escape(view.summary)}  \n{markdown_escape(view.where)}")
     for note in view.notes:
         st.caption(note)
+    # The Replay page looks for the key anywhere in payloads.
+    label = "Replay all that mentions it, at any path" if found.path else "Replay all of it, step by step"
+    widgets.link("replay", label, key=key)
     drawn, mode = _options()
     near = _near(found, mode)
     if near is None:

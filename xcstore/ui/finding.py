@@ -111,6 +111,7 @@ def _instances(pages: Sequence[search.Mentions], known: set[str], text: str) -> 
         if len(shown) > _SHOWN:
             st.caption(f"shown {_SHOWN} of {len(shown)} instances", width="content")
         widgets.link("causality", "Everything it touched, in one picture", key=text)
+        widgets.link("replay", "Replay all of it, step by step", key=text)
         widgets.link("events", "All these events, as a list", text=text)
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from typing import Final, cast
+from typing import Final
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from xcstore.analysis.integrity import KINDS, Finding, Report
 from xcstore.model.catalog import Catalog
 from xcstore.ops.verifying import verify
 from xcstore.queries import overview
 from xcstore.render.labels import ago_text, count_text, duration_text, markdown_escape, visible_text
-from xcstore.store.base import Stores
-from xcstore.ui import loading, state, tables, waiting, widgets
+from xcstore.ui import loading, state, tables, widgets, working
 from xcstore.views import integrity as views
 
 __all__ = ["findings", "headline", "kinds", "notes", "report"]
@@ -68,51 +66,13 @@ def _kept(identity: str, redact: str, definitions: tuple[str, ...]) -> dict[str,
 
 
 def _run(catalog: Catalog) -> Report:
-    """Verify beside, so that the page draws meanwhile; whoever leaves or cancels ends it."""
-    place = st.empty()
-    with place.container(horizontal=True, vertical_alignment="center"):
-        watch = _Watch(st.empty())
-        # Any click runs the page again, which ends this run where it draws next.
-        st.button("Cancel", key="integrity-cancel")
-    try:
-        with waiting.shown_in(cast(DeltaGenerator, watch)):
-            return loading.ask_now(_verified, catalog, watch)
-    finally:
-        watch.stopped = True
-        place.empty()
-
-
-def _verified(stores: Stores, catalog: Catalog, watch: _Watch) -> Report:
-    return verify(stores, catalog, limit=LIMIT, on_progress=watch.note)
-
-
-class _StoppedError(Exception):
-    """Nobody waits any more."""
-
-
-class _Watch:
-    """Takes the progress in one thread, and shows it in that of the page, in place of the words of `waiting`."""
-
-    def __init__(self, place: DeltaGenerator) -> None:
-        self._place = place
-        self._seen = (0, 0)
-        self.stopped = False
-
-    def note(self, done: int, total: int) -> None:
-        if self.stopped:
-            raise _StoppedError
-        self._seen = (done, total)
-
-    def caption(self, words: str) -> None:
-        done, total = self._seen
-        self._place.progress(
-            done / total if total else 0.0,
-            f"{done:,} of {total:,} events and snapshots" if total else words,
-            width=460,
-        )
-
-    def empty(self) -> None:
-        self._place.empty()
+    stores = loading.stores()
+    return working.work(
+        lambda note: verify(stores, catalog, limit=LIMIT, on_progress=note),
+        key="integrity-cancel",
+        noun="events and snapshots",
+        words="Verifying",
+    )
 
 
 def headline(found: Report) -> None:

@@ -65,13 +65,27 @@ def _slider(at: EpochMs, bounds: tuple[EpochMs, EpochMs]) -> None:
             machine_component=None,
         )
 
-    st.slider("From the first event to the last", low, high, key=_SLIDER, format="YYYY-MM-DD HH:mm:ss", on_change=moved)
+    beyond = at < bounds[0] or at > bounds[1]
+    st.slider(
+        f"From the first event to the last{', between which the moment does not lie' if beyond else ''}",
+        low,
+        high,
+        key=_SLIDER,
+        format="YYYY-MM-DD HH:mm:ss",
+        on_change=moved,
+    )
 
 
 def cut(at: EpochMs) -> None:
     """Whether the moment cuts an effect from its cause, and the way to better ones near by."""
     found = loading.ask(consistency, at, catalog=loading.catalog())
     view = views.cut_view(found, state.zone())
+    bounds = loading.ask(overview.facts).time_range
+    beyond = "" if bounds is None else views.beyond_text(at, bounds, state.zone())
+    if beyond:
+        st.info(beyond)
+        if not found.events:
+            return
     {"success": st.success, "info": st.info, "warning": st.warning}[view.level](view.verdict)
     if view.ways:
         with st.container(horizontal=True, gap="medium"):

@@ -25,6 +25,8 @@ from xcstore.views import replay_strip as strip
 __all__ = ["show"]
 
 KEY: Final = "replay-player"
+MOST_DIGITS: Final = 12
+"""Of a step in the address."""
 PLACES: Final = "machines"
 """Name in the address of the machines that are drawn, where there are too many for all."""
 
@@ -129,7 +131,7 @@ def _position(opened: Opened) -> int:
     wanted = state.text("step")
     if not wanted:
         return 0
-    if not wanted.isdecimal() or int(wanted[:12]) > total:
+    if not wanted.isdecimal() or len(wanted) > MOST_DIGITS or int(wanted) > total:
         state.notice(f"The address names step {wanted!r}, but there are {total:,}. It was ignored.")
         return 0
     return int(wanted)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xcstore.units import EpochMs
     from xcstore.views.instance_list import FindMachine
 
-__all__ = ["CutView", "Way", "crossing_rows", "cut_view", "instance_rows", "state_rows", "states_note"]
+__all__ = ["CutView", "Way", "beyond_text", "crossing_rows", "cut_view", "instance_rows", "state_rows", "states_note"]
 
 Row = dict[str, object]
 
@@ -49,11 +49,18 @@ def cut_view(cut: Consistency, zone: tzinfo) -> CutView:
             f"This moment cuts {count_text(cut.cut_count, 'effect')} from the cause: stored by then, while the cause"
             " was stored later. Clocks differ; nothing that is shown as of this moment is quite what was."
         )
+    elif cut.not_believed:
+        level = "info"
+        verdict = (
+            "Doubtful: nothing that can be relied on speaks against this moment, but"
+            f" {count_text(cut.not_believed, 'recorded cause')} would: stored after it, while the effect was stored"
+            " by then. So far after their effect they were not believed."
+        )
     elif cut.in_flight_count:
         level = "info"
         verdict = (
-            f"Consistent: no effect without its cause. {count_text(cut.in_flight_count, 'effect')} of what was stored"
-            " by then arrived later."
+            "Consistent: in what was looked at, no effect without its cause."
+            f" {count_text(cut.in_flight_count, 'effect')} of what was stored by then arrived later."
         )
     elif left_out > cut.links:
         level = "info"
@@ -67,9 +74,23 @@ def cut_view(cut: Consistency, zone: tzinfo) -> CutView:
     else:
         level = "success"
         verdict = (
-            "Consistent and quiet: no effect without its cause, and nothing on its way from one event to the next."
+            "Consistent and quiet: in what was looked at, no effect without its cause, and nothing on its way from one"
+            " event to the next."
         )
     return CutView(level=level, verdict=verdict, ways=tuple(_ways(cut, zone)), notes=tuple(_notes(cut, zone)))
+
+
+def beyond_text(at: EpochMs, bounds: tuple[EpochMs, EpochMs], zone: tzinfo) -> str:
+    """What there is to say of a moment before the first event of the store, or after the last; '' of any other."""
+    first, last = bounds
+    if at < first:
+        return f"Before the first event of the store, which was stored at {moment_text(first, zone, millis=True)}."
+    if at > last:
+        return (
+            f"After the last event of the store, which was stored at {moment_text(last, zone, millis=True)}: nothing "
+            "has changed since, as far as is stored."
+        )
+    return ""
 
 
 def _ways(cut: Consistency, zone: tzinfo) -> list[Way]:
@@ -86,7 +107,9 @@ def _notes(cut: Consistency, zone: tzinfo) -> list[str]:
     first, last = (moment_text(at, zone) for at in (cut.looked_from, cut.looked_to))
     notes = [
         f"Looked at {count_text(cut.events, 'event')} stored from {first} to {last}, and"
-        f" {count_text(cut.links, 'recorded cause')} of them; links that rules would infer are not looked at."
+        f" {count_text(cut.links, 'recorded cause')} of them; links that rules would infer are not looked at.",
+        f"Not seen: an effect stored before {first} whose cause was stored after the moment, and what arrived after"
+        f" {last}.",
     ]
     if cut.timers:
         notes.append(f"{count_text(cut.timers, 'timer')} ran then and fired in that time; timers are not on their way.")
@@ -94,6 +117,12 @@ def _notes(cut: Consistency, zone: tzinfo) -> list[str]:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(cut.doubtful.items()))
         notes.append(
             f"{count_text(left_out, 'recorded cause')} left out, as they are doubtful or cannot be judged: {kinds}."
+        )
+    if late := cut.doubtful.get("before", 0):
+        verb = "lies after its effect and was" if late == 1 else "lie after their effect and were"
+        notes.append(
+            f"{count_text(late, 'recorded cause')} {verb} not believed: runtimes that name no definition also name"
+            " causes that are none."
         )
     if not cut.is_consistent and cut.before is None and cut.after is None:
         notes.append("No consistent moment in what was looked at.")

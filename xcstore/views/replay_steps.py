@@ -185,6 +185,8 @@ def _step(track: Track, scene: Scene, moment: Moment, text: _Texts, zone: tzinfo
         ]
         if len(moment.changes) > MOST_CHANGES:
             step["cm"] = len(moment.changes)
+    if not moment.is_known:
+        step["u"] = 1
     notes = [*moment.notes, *event.faults]
     if moment.silent:
         notes.append(f"{count_text(moment.silent, 'event')} in between, of these instances, that are no steps here")

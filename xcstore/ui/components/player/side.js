@@ -91,8 +91,9 @@ class Side {
     }
     for (const [path, change] of changes) first.push(this.row(path, change[0] === "−" ? "" : text(change[3]), change, text));
     body.append(...first, ...rest);
-    if (!first.length && !rest.length) return [head, make("p", { className: "muted", textContent: "Nothing." })];
+    if (!first.length && !rest.length) return [head, make("p", { className: "muted", textContent: step.u ? "Not known." : "Nothing." })];
     const note = [];
+    if (step.u) note.push("what it held before is not known");
     if (step.cm) note.push(`shown ${step.c.length} of ${step.cm} changes`);
     if (more) note.push(`shown the first ${pairs.length / 2} fields; there are more`);
     if (!first.length) note.push("this step changed no field");
