@@ -91,7 +91,7 @@ class Past:
         before: int,
         fits: Callable[[Place], bool] = lambda place: True,
     ) -> list[Place]:
-        """The places before position `before` from which `event`, going this way, leads to `recorded`, the latest first.
+        """Places before position `before` from which `event`, going this way, leads to `recorded`, the latest first.
 
         At most `MAX_FITTING` of them.
 

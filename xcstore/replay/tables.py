@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
+from operator import attrgetter
 from typing import Literal
 
 from xcstore.errors import DefinitionError
@@ -23,6 +24,7 @@ Found = Literal["version", "today", "unnamed", "none"]
 the event names no version; not at all."""
 
 _Key = tuple[str | None, str, str]
+_KEY_OF: Callable[[PersistedEvent], _Key] = attrgetter("definition_hash", "component_name", "machine_name")
 
 
 class Tables:
@@ -103,7 +105,7 @@ class Tables:
         """What there is to say about the definitions of these events, in words, counted."""
         missing: Counter[str] = Counter()
         replaced: Counter[str] = Counter()
-        versions = Counter((event.definition_hash, event.component_name, event.machine_name) for event in events)
+        versions: Counter[_Key] = Counter(map(_KEY_OF, events))
         for key, count in versions.items():
             _, component_name, machine_name = key
             name = f"{component_name}.{machine_name}" if component_name else machine_name
@@ -127,7 +129,7 @@ class Tables:
         )
 
     def _find(self, event: PersistedEvent) -> tuple[MachineTable | None, Found]:
-        return self._by_key((event.definition_hash, event.component_name, event.machine_name))
+        return self._by_key(_KEY_OF(event))
 
     def _by_key(self, key: _Key) -> tuple[MachineTable | None, Found]:
         found = self._found.get(key)

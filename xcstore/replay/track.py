@@ -29,6 +29,7 @@ __all__ = [
     "TraceScope",
     "Track",
     "open_track",
+    "uncollected",
 ]
 
 MAX_EVENTS: Final = 100_000
@@ -171,7 +172,7 @@ def open_track(
     tables = Tables(catalog or Catalog(), stores.definitions.get_all_definitions())
     chosen: Sequence[PersistedEvent] | None = None
     notes: list[str] = []
-    with _uncollected():
+    with uncollected():
         match scope:
             case InstanceScope():
                 query = EventQuery(instance_ids=(scope.instance_id,))
@@ -216,8 +217,11 @@ def _query(scope: ComponentScope | RangeScope) -> EventQuery:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector: it would go through all that is read again and again, and all of it stays."""
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector: it would go through all that is read again and again, and all of it stays.
+
+    For making a long track, and what is made of it.
+    """
     running = gc.isenabled()
     gc.disable()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from xcstore.model.catalog import Catalog
 from xcstore.queries import causality, correlation, overview
 from xcstore.replay.breakpoints import Breakpoint
 from xcstore.replay.controller import Moment, ReplayController
-from xcstore.replay.track import EventsScope, InstanceScope, RangeScope, Scope, Track, open_track
+from xcstore.replay.track import EventsScope, InstanceScope, RangeScope, Scope, Track, open_track, uncollected
 from xcstore.replay.verified import DIVERGING, VerifiedStep, verified
 from xcstore.store.base import Stores
 from xcstore.ui import loading, state, working
@@ -222,23 +223,26 @@ def _open(
     said: tuple[str, ...],
     note: working.Note,
 ) -> Opened:
-    track = open_track(
-        stores,
-        scope,
-        catalog=catalog,
-        max_events=MAX_EVENTS,
-        on_progress=lambda done, total: note(done, total or 0),
-    )
-    given = graph.links if graph is not None else None
-    opened = Opened(
-        chosen=wanted,
-        track=track,
-        controller=ReplayController(track),
-        scene=views.build(track, components=components),
-        links=Links(track, given, catalog),
-        notes=[*event_notes(track), *_snapshots(stores, track)],
-        said=(*said, *track.notes, *_unmarked(track)),
-    )
+    with uncollected():
+        track = open_track(
+            stores,
+            scope,
+            catalog=catalog,
+            max_events=MAX_EVENTS,
+            on_progress=lambda done, total: note(done, total or 0),
+        )
+        given = graph.links if graph is not None else None
+        opened = Opened(
+            chosen=wanted,
+            track=track,
+            controller=ReplayController(track),
+            scene=views.build(track, components=components),
+            links=Links(track, given, catalog),
+            notes=[*event_notes(track), *_snapshots(stores, track)],
+            said=(*said, *track.notes, *_unmarked(track)),
+        )
+        if len(track.events) > VERIFIED_AT_ONCE:
+            gc.freeze()  # else every collection goes through a long history; it goes when nobody refers to it
     if len(track.events) <= VERIFIED_AT_ONCE:
         opened.verify()
     return opened
