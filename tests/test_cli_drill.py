@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.factories import START, event, snapshot
 from tests.ops.living import SHOP, backed_up
@@ -102,3 +107,26 @@ def test_what_is_masked_is_compared_and_not_shown(tmp_path: Path, capsys: Any) -
     assert status == run(url)
     assert "values are masked" in masked
     assert "4111" not in masked
+
+
+def test_terminated_it_removes_the_temporary_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, url, _ = backed_up(tmp_path)
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    seen: list[Path] = []
+
+    def terminate(*_: object, **__: object) -> None:
+        seen.extend(place.rglob("drill.db"))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("xcstore.ops.drill.restoration", terminate)
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        run(url)
+
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert seen
+    assert not list(place.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from tests.ops.living import backed_up
 from xcstore.cli import main
 from xcstore.jsontext import parse_json
 from xcstore.ops.digests import StoreDigest, digest_store
+from xcstore.ops.recovery_log import read_log
 from xcstore.store.opening import open_stores
+from xcstore.units import EpochMs
 
 
 def run(*arguments: str, allow: bool = True) -> int:
@@ -92,7 +95,7 @@ def test_what_is_confirmed_is_written_and_taken_back_by_the_log(
     assert held(url).snapshots.count == digest.snapshots.count + 2
     assert run(url, "--dry-run") == 0
     assert "Nothing is to be put right." in capsys.readouterr().out
-    assert run(url, "--undo", str(log)) == 0
+    assert run(url, "--undo", str(log), "--yes") == 0
 
     assert "taken back: 0 events, and the snapshots of 3 instances" in capsys.readouterr().out
     assert held(url) == digest
@@ -131,3 +134,20 @@ def test_a_backup_that_is_damaged_is_not_taken_from(shop: Any, capsys: Any) -> N
 
     assert "is damaged" in capsys.readouterr().err
     assert held(url) == digest
+
+
+def test_what_cannot_be_taken_back_is_named_and_the_status_says_so(shop: Any, tmp_path: Path, capsys: Any) -> None:
+    url, _ = shop
+    log = tmp_path / "log"
+    assert run(url, "--yes", "--log", str(log)) == 0
+    with open_stores(url, read_only=False) as stores:
+        mine = {one.instance_id for one in read_log(log).snapshots}
+        latest = next(one for one in stores.snapshots.get_all_snapshots() if one.instance.id in mine)
+        stores.snapshots.save_snapshot(replace(latest, snapshot_at=EpochMs(latest.snapshot_at + 1), original=None))
+    capsys.readouterr()
+
+    assert run(url, "--undo", str(log), "--yes") == 1
+
+    said = capsys.readouterr().out
+    assert "the snapshots of 2 instances" in said
+    assert f"left as it is, changed since: the snapshots of '{latest.instance.id}'" in said

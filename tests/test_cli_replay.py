@@ -115,3 +115,13 @@ def test_a_store_that_cannot_be_read_ends_with_status_2_without_its_password(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "s3cret" not in captured.err
+
+
+def test_a_component_that_is_not_there_is_an_error_and_not_a_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--verify", stored(tmp_path / "a.db"), "--component", "Nope") == 2
+
+    captured = capsys.readouterr()
+    assert "no event of component 'Nope'; there are Shop, Wild" in captured.err
+    assert captured.out == ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +16,13 @@ from tests.ops.living import CATALOG, backed_up, run_shop
 from xcstore.config import Settings
 from xcstore.demo.generator import generate_demo
 from xcstore.errors import QueryError, StoreUnavailableError
+from xcstore.jsontext import json_text, parse_json
 from xcstore.model.history import InstanceSnapshot, PersistedEvent
 from xcstore.ops.backup import write_backup
 from xcstore.ops.backup_file import member_bytes, read_members
 from xcstore.ops.digests import digest_store
 from xcstore.ops.drill import DrillReport, drill
+from xcstore.store.base import OutboxChange, StoredWork
 from xcstore.store.memory import open_memory_stores
 from xcstore.store.opening import open_stores
 
@@ -321,3 +325,70 @@ def test_what_is_no_source_is_an_error(tmp_path: Path) -> None:
         held(tmp_path / "note.txt")
     with pytest.raises(StoreUnavailableError):
         held(f"sqlite:///{tmp_path / 'none.db'}")
+
+
+@pytest.mark.parametrize("wrong", [{"machine_name": "Nope"}, {"status": "completed"}])
+def test_a_snapshot_that_contradicts_its_events_fails_and_loses_no_instance(tmp_path: Path, wrong: Any) -> None:
+    path, ids = altered(
+        tmp_path, snapshots=lambda one: replace(one, instance=replace(one.instance, **wrong), original=None)
+    )
+
+    report = held(path)
+
+    assert not report.passed
+    assert {(one.kind, one.where) for one in report.damages} >= {("snapshot_disagrees", f"instance {ids[2]}")}
+    assert report.revived is not None
+    assert report.revived.instances == report.revived.active == 4
+
+
+def test_fewer_brought_back_than_live_by_their_events_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _, _ = backed_up(tmp_path)
+    monkeypatch.setattr("xcstore.runtime.restoring.contradicts", lambda *_: "")  # a restore that trusts the status
+    lying, _ = altered(
+        tmp_path, snapshots=lambda one: replace(one, instance=replace(one.instance, status="completed"), original=None)
+    )
+
+    assert held(path).passed
+    assert ("lost", "brought back 3 of 4 instances that live by their events") in {
+        (one.kind, one.text) for one in held(lying).damages
+    }
+
+
+def test_waiting_work_that_cannot_be_read_fails(tmp_path: Path) -> None:
+    _, url, _ = backed_up(tmp_path)
+    rubbish = StoredWork(id="w1", position=1, component_name="Shop", document={"rubbish": True})
+    with open_stores(url, read_only=False) as stores:
+        stores.events.change_outbox(OutboxChange(add=(rubbish,)))
+
+    report = held(url)
+
+    assert [(one.kind, "'w1'" in one.text) for one in report.damages] == [("work", True)]
+    assert (report.passed, report.damage_count) == (False, 1)
+
+
+def test_a_definition_that_was_altered_under_its_hash_fails(tmp_path: Path) -> None:
+    stores, changed = open_memory_stores(), open_memory_stores(retention=100)
+    run_shop(stores)
+    for item in stores.definitions.get_all_definitions():
+        document: Any = parse_json(json_text(item.document).replace("Late", "Lost"))
+        changed.definitions.save_definition(replace(item, document=document))
+    changed.events.append_many(stores.events.get_all_events())
+    write_backup(changed, tmp_path / "altered.backup")
+
+    report = held(tmp_path / "altered.backup")
+
+    assert [(one.kind, one.where) for one in report.damages] == [("definition", "definition of Shop")]
+
+
+def test_what_a_killed_drill_left_is_removed_by_a_later_one_after_a_day(tmp_path: Path) -> None:
+    path, _, _ = backed_up(tmp_path)
+    for name, age in (("old", 90_000), ("new", 0)):
+        left = tmp_path / f"xcstore-drill-{name}"
+        left.mkdir()
+        (left / "drill.db").touch()
+        for one in (left / "drill.db", left):
+            os.utime(one, (time.time() - age,) * 2)
+
+    held(path, folder=tmp_path)
+
+    assert [one.name for one in tmp_path.glob("xcstore-drill-*")] == ["xcstore-drill-new"]

@@ -359,21 +359,105 @@ def test_an_undo_that_is_interrupted_goes_on(shop: Any, tmp_path: Path, monkeypa
     assert digest_store(stores) == digest
 
 
-def test_undo_refuses_where_the_store_has_changed_since_and_takes_nothing_back(shop: Any, tmp_path: Path) -> None:
+def test_undo_takes_back_what_it_can_and_names_what_has_changed_since(shop: Any, tmp_path: Path) -> None:
     stores, ids = shop
-    source, _ = lost(stores, "ARRIVE")
+    source, gone = lost(stores, "ARRIVE")
+    before = snapshots_of(stores)
     recover(stores, CATALOG, plan_recovery(stores, CATALOG, source), tmp_path / "log", source)
     true = stores.snapshots.get_snapshot(ids[1])
-    stores.snapshots.save_snapshot(replace(true, snapshot_at=EpochMs(true.snapshot_at + 1), original=None))
+    theirs = replace(true, snapshot_at=EpochMs(true.snapshot_at + 1), original=None)
+    stores.snapshots.save_snapshot(theirs)
     stores.events.append(event(id="new", instance_id=ids[4]))
-    digest = digest_store(stores)
 
-    with pytest.raises(QueryError, match="has changed since") as refused:
-        undo(stores, tmp_path / "log")
+    report = undo(stores, tmp_path / "log")
 
-    assert f"the snapshots of {ids[1]!r}" in str(refused.value)
-    assert f"the events of {ids[4]!r}" in str(refused.value)
-    assert digest_store(stores) == digest
+    assert set(report.left) == {f"the snapshots of {ids[1]!r}", f"the events of {ids[4]!r}"}
+    assert snapshots_of(stores)[ids[1]][-1] == theirs
+    assert {"new", *(one.id for one in gone)} <= {one.id for one in stores.events.get_events_for_instance(ids[4])}
+    now = snapshots_of(stores)
+    assert [now.get(one) for one in (ids[0], ids[2], ids[3])] == [before.get(one) for one in (ids[0], ids[2], ids[3])]
+    assert not read_log(tmp_path / "log").undone
+
+
+def test_what_was_taken_out_again_while_it_was_added_does_not_hinder_undo(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores, ids = shop
+    source, gone = lost(stores, "SHIP", "ARRIVE")
+    mine = [one.id for one in gone if one.instance_id == ids[4]]
+    append = stores.events.append
+
+    def meanwhile(one: PersistedEvent, **options: Any) -> None:
+        if one.id == mine[1]:
+            append(event(id="theirs", instance_id=ids[4], persisted_at=EpochMs(one.persisted_at + 1)))
+        append(one, **options)
+
+    plan = plan_recovery(stores, CATALOG, source)
+    monkeypatch.setattr(stores.events, "append", meanwhile, raising=False)
+    recover(stores, CATALOG, plan, tmp_path / "log", source)
+    report = undo(stores, tmp_path / "log")
+
+    assert (report.left, report.events, report.untouched) == ((), len(gone) - len(mine), 1)
+    assert stores.events.get_event("theirs") is not None
+
+
+def live_snapshot(stores: Stores, of: InstanceSnapshot) -> InstanceSnapshot:
+    newer = replace(
+        of,
+        instance=replace(of.instance, internal_member={"live": 1}),
+        snapshot_at=EpochMs(of.snapshot_at + 1),
+        original=None,
+    )
+    stores.snapshots.save_snapshot(newer)
+    return newer
+
+
+def test_a_snapshot_that_a_runtime_saves_meanwhile_stays_the_latest(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores, ids = shop
+    old = stores.snapshots.get_snapshot(ids[3])
+    plan = plan_recovery(stores, CATALOG)
+    assert plan.snapshots[-1].instance_id == ids[3]
+    save, theirs = stores.snapshots.save_snapshot, []
+
+    def meanwhile(one: InstanceSnapshot) -> None:
+        save(one)
+        if not theirs:  # all of the batch were looked at
+            monkeypatch.setattr(stores.snapshots, "save_snapshot", save, raising=False)
+            theirs.append(live_snapshot(stores, old))
+
+    monkeypatch.setattr(stores.snapshots, "save_snapshot", meanwhile, raising=False)
+    report = recover(stores, CATALOG, plan, tmp_path / "log")
+
+    assert [(one.instance_id, one.reason) for one in report.skipped] == [
+        (ids[3], "its snapshot was replaced meanwhile")
+    ]
+    assert stores.snapshots.get_snapshot(ids[3]) == theirs[0]
+    assert undo(stores, tmp_path / "log").left == ()
+    assert stores.snapshots.get_snapshot(ids[3]) == theirs[0]
+
+
+def test_a_snapshot_that_a_runtime_saves_during_an_undo_stays(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores, _ = shop
+    plan = plan_recovery(stores, CATALOG)
+    recover(stores, CATALOG, plan, tmp_path / "log")
+    first = plan.snapshots[0].instance_id  # the last that is taken back
+    delete, theirs = stores.snapshots.delete_snapshot, []
+
+    def meanwhile(instance_id: str) -> bool:
+        if not theirs:
+            theirs.append(live_snapshot(stores, stores.snapshots.get_snapshot(first)))
+        return delete(instance_id)
+
+    monkeypatch.setattr(stores.snapshots, "delete_snapshot", meanwhile, raising=False)
+    report = undo(stores, tmp_path / "log")
+
+    assert report.left == (f"the snapshots of {first!r}",)
+    assert report.snapshots == len(plan.snapshots) - 1
+    assert stores.snapshots.get_snapshot(first) == theirs[0]
 
 
 def test_a_line_that_was_not_written_whole_is_left_out(shop: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from xcstore.errors import ReadOnlyStoreError
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION
 from xcstore.ops.fresh_runtime import fresh_runtime
+from xcstore.ops.recovery import plan_recovery
 from xcstore.ops.restoration import (
     PROBLEMS,
     InstanceRestoration,
@@ -267,3 +268,22 @@ def test_ids_that_hold_the_mark_between_id_and_problem_keep_their_problems() -> 
 
 def test_every_problem_that_the_runtime_tells_has_a_meaning() -> None:
     assert {kind for _, kind in _KINDS} <= set(PROBLEMS)
+
+
+@pytest.mark.parametrize("wrong", [{"machine_name": "Nope"}, {"status": "completed"}])
+def test_an_odd_snapshot_is_a_problem_of_its_instance_alone(wrong: dict[str, str]) -> None:
+    stores = open_memory_stores(retention=100)
+    ids = run_shop(stores)
+    true = stores.snapshots.get_snapshot(ids[2])
+    assert true is not None
+    stores.snapshots.save_snapshot(replace(true, instance=replace(true.instance, **wrong), original=None))  # type: ignore[arg-type]
+
+    found = told(stores)
+    fresh = fresh_runtime(stores, CATALOG)
+    plan = plan_recovery(stores, CATALOG)
+
+    assert [found[one].outcome for one in ids] == ["restored"] * 4 + ["ended"]
+    assert (kinds(found[ids[2]]), found[ids[2]].base, found[ids[2]].agrees) == ({"snapshot_disagrees"}, "events", True)
+    assert not any(found[one].problems for one in ids if one != ids[2])
+    assert fresh.instances == 4
+    assert {one.instance_id: one.reason for one in plan.snapshots}[ids[2]] == "disagrees"

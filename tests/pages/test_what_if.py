@@ -77,6 +77,7 @@ def test_without_a_history_some_can_be_picked_and_those_that_wait_come_first(
     assert "waits for" in first
     assert len(second) == 50
     assert says(app, "Nothing is written")
+    assert app.get("file_uploader")  # a fork that somebody sent can be opened without a history of one's own
 
 
 def test_an_empty_store_says_what_to_do(open_page: OpenPage, empty_url: str) -> None:

@@ -164,6 +164,19 @@ def recorded_whole(components: tuple[Component, ...]) -> tuple[Component, ...]:
     return tuple(found)
 
 
+def without_methods(components: tuple[Component, ...]) -> tuple[Component, ...]:
+    """The same without user code, whose values and events nothing but the recording knows."""
+    found = []
+    for one in components:
+        document = deepcopy(dict(one.source))
+        for machine in document["stateMachines"]:
+            for part in (*machine["states"], *machine["transitions"]):
+                for name in ("entryMethod", "exitMethod", "triggeredMethod"):
+                    part.pop(name, None)
+        found.append(component_from_document(document))
+    return tuple(found)
+
+
 def lived(components: tuple[Component, ...], program: list[Any]) -> World:
     """What becomes of random components under random steps."""
     made = world(*components, methods=methods_for(components, Asked()))

@@ -18,7 +18,9 @@ from xcstore.model.catalog import Catalog
 from xcstore.model.history import CREATION, Instance, InstanceSnapshot, PersistedEvent
 from xcstore.redaction import Redaction
 from xcstore.replay import origins, timing
+from xcstore.replay.origins import Past, find_origin
 from xcstore.replay.reasons import same_values
+from xcstore.replay.rollback import origin_words
 from xcstore.replay.tables import Tables
 from xcstore.replay.timing import Activity
 from xcstore.replay.track import InstanceScope, RangeScope, open_track
@@ -665,3 +667,16 @@ def test_odd_data_is_a_verdict_and_never_an_exception(events: list[PersistedEven
 
 def test_every_kind_has_words() -> None:
     assert all(kind.title and kind.meaning.endswith(".") for kind in KINDS.values())
+
+
+def test_where_several_earlier_events_fit_none_is_told_as_certain() -> None:
+    past = Past()
+    for position in (1, 2):
+        past.add(position, event(id=f"e{position}", state_after="Open", persisted_at=START + position), {"a": 1}, {})
+    later = event(id="l", state_before="Open", payload={}, public_member_snapshot={"a": 1}, persisted_at=START + 9)
+
+    place = find_origin(past, later, None, 4)
+
+    assert place is not None
+    assert (place.event_id, place.fitting) == ("e2", 2)
+    assert "the last of 2 events that fit, if it is that one" in origin_words(place, 1, None)

@@ -283,6 +283,26 @@ def test_a_snapshot_whose_events_are_gone_is_brought_back_or_reported() -> None:
     assert life.runtimes["Post"].find_instance(order) is not None or order in str(life.reports[0].problems)
 
 
+@pytest.mark.parametrize("wrong", [{"machine_name": "Nope"}, {"status": "completed"}])
+def test_one_odd_snapshot_does_not_keep_the_others_from_coming_back(life: Life, wrong: dict[str, Any]) -> None:
+    for number in (1, 2):
+        life.create("Shop", "Order", {"id": number})
+    for number in (1, 1, 2, 2):
+        life.send("Shop", number, "NOTE", {"n": 1})
+    order, _ = orders(life)
+    before = describe(life.runtimes)
+    snapshot = life.stores.snapshots.get_snapshot(order)
+    assert snapshot is not None
+    life.stores.snapshots.save_snapshot(replace(snapshot, instance=replace(snapshot.instance, **wrong)))
+
+    life.restart()
+
+    assert describe(life.runtimes) == before
+    (problem,) = life.reports[0].problems
+    assert problem.startswith(f"{order}: its snapshot")
+    assert life.reports[0].from_snapshot == 1
+
+
 # Snapshots alone
 
 

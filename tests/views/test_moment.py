@@ -6,7 +6,7 @@ from tests.factories import START, event
 from xcstore.queries.moment import InstancesThen, InstanceThen, StatesThen, StateThen
 from xcstore.replay.cuts import Consistency, Crossing
 from xcstore.units import EpochMs
-from xcstore.views.moment import crossing_rows, cut_view, instance_rows, state_rows, states_note
+from xcstore.views.moment import beyond_text, crossing_rows, cut_view, instance_rows, state_rows, states_note
 
 
 def cut(**fields: object) -> Consistency:
@@ -94,3 +94,11 @@ def test_an_instance_that_did_not_go_on_is_said_to_be_unchanged() -> None:
     assert rows[0]["state now"] == "unchanged since"
     assert rows[1]["state now"] != "unchanged since"
     assert rows[0]["idle then"] == "50 ms"
+
+
+def test_a_moment_outside_of_the_history_is_said_to_be_outside() -> None:
+    bounds = (EpochMs(START), EpochMs(START + 1_000))
+
+    assert "Before the first event of the store" in beyond_text(EpochMs(START - 1), bounds, UTC)
+    assert "After the last event of the store" in beyond_text(EpochMs(START + 1_001), bounds, UTC)
+    assert {beyond_text(EpochMs(START + ms), bounds, UTC) for ms in (0, 500, 1_000)} == {""}

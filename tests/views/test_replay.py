@@ -307,7 +307,7 @@ def test_the_rows_beside_hold_every_instance_as_of_the_step_and_the_mover_first(
     rows, ids, total = replay_steps.as_of_rows(scene, moment)
 
     assert (ids, total) == (("b", "a"), 2)
-    assert [(row["is"], row["state"], row["status"]) for row in rows] == [
+    assert [(row["token"], row["state"], row["status"]) for row in rows] == [
         ("B", "○ Paid", "▶ active"),
         ("A", "○ Paid", "▶ active"),
     ]

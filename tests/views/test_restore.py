@@ -37,7 +37,9 @@ CERTIFICATE = DrillReport(
     warning_count=0,
     notes=(),
     digest=None,
-    revived=Revived(components=1, instances=3, from_snapshot=2, events=9, ended=4, timers=1, overdue=1, work=0),
+    revived=Revived(
+        components=1, instances=3, active=3, from_snapshot=2, events=9, ended=4, timers=1, overdue=1, work=0
+    ),
     not_revived=0,
     recovery_seconds=1.5,
     recovery_point=START,

@@ -144,7 +144,9 @@ def test_what_is_certain_is_told_first_and_no_more_than_three_are_named(run):
 
 def test_what_is_new_and_what_is_gone_is_told_as_such(run):
     assert said(run(), ends(None, "Open", "new")) == "With this change there is a new Order i1, in Open."
-    assert said(run(), ends(None, "Open", "unknown")) == "With this change there may be a new Order i1, in Open."
+    assert said(run(), ends(None, "Open", "unknown")) == (
+        "With this change there may be a new Order i1, in Open, which rests on what is assumed."
+    )
     assert said(run(), ends("Sent", None, "gone")) == "With this change there is no Order i1, which ended in Sent."
 
 
@@ -305,3 +307,12 @@ def test_the_impact_of_the_definition_in_force_is_nothing(stores):
 
     assert impacts.headline(found) == "This is the definition that is in force: nothing can change for the 1 instance."
     assert impacts.move_rows(found.machines) == []
+
+
+def test_what_is_not_known_of_every_instance_is_in_the_sentence(run):
+    result = run(EditEvent(event_id="b", event_type="CANCEL"))
+    steps = (replace(result.steps[0], verdict="unknown"), *(replace(s, verdict="same") for s in result.steps[1:]))
+
+    told = views.headline(replace(result, steps=steps), keys={"i1": "A-1"})
+
+    assert told.endswith(f" Not known: 1 of {len(steps)} events (1 of Order A-1).")

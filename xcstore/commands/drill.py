@@ -6,6 +6,10 @@ Exit status: 0 certified; 1 not, as something is damaged; 2 it cannot be read.
 from __future__ import annotations
 
 import argparse
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from xcstore.commands.common import Subparsers, counted, one_line, progress, time_text
@@ -40,12 +44,29 @@ def add_to(commands: Subparsers[argparse.ArgumentParser]) -> None:
     parser.set_defaults(command=_drill)
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM end it as Ctrl-C does, so that the temporary store is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _drill(arguments: argparse.Namespace, settings: Settings) -> int:
     from xcstore.ops.definitions import load_definitions
     from xcstore.ops.drill import drill
 
     given = load_definitions(arguments.definitions) if arguments.definitions else ()
-    with progress("drill", "") as show:
+    with _stoppable(), progress("drill", "") as show:
         report = drill(
             arguments.source,
             settings,

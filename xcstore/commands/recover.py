@@ -36,7 +36,7 @@ def add_to(commands: Subparsers[argparse.ArgumentParser]) -> None:
         help="make snapshots anew, and add events that a backup has, in a store that is in use",
         description="Say what can be put right: snapshots that are missing, lag or disagree are made from the events, "
         "and events that a backup has and the store lacks are added. It asks before it writes, writes a log first, and "
-        "takes everything back by it. Needs XCSTORE_ALLOW_WRITE=true. Exit status: 0 done, or nothing to do; 1 done, "
+        "takes it back by it. Needs XCSTORE_ALLOW_WRITE=true. Exit status: 0 done, or nothing to do; 1 done, "
         "but something was left as it is; 2 not done.",
     )
     parser.add_argument("url", metavar="URL", help="a store of ours")
@@ -111,23 +111,56 @@ def _undo(arguments: argparse.Namespace, settings: Settings) -> int:
 
     if arguments.dry_run or arguments.source:
         raise QueryError("--undo takes back what its log says; leave --from and --dry-run out")
+    if not arguments.yes:
+        _confirm_undo(arguments.undo)
     with _opened(arguments.url, settings, write=True) as stores, progress("undo", "") as show:
         report = undo(stores, Path(arguments.undo), on_progress=show)
     if arguments.json:
-        print(json_text({"events": report.events, "snapshots": report.snapshots, "untouched": report.untouched}))
+        print(
+            json_text(
+                {
+                    "events": report.events,
+                    "snapshots": report.snapshots,
+                    "untouched": report.untouched,
+                    "left": report.left,
+                }
+            )
+        )
     else:
         print(
             f"taken back: {counted(report.events, 'event')}, and the snapshots of "
-            f"{counted(report.snapshots, 'instance')}; {report.untouched:,} had not been written"
+            f"{counted(report.snapshots, 'instance')}; {report.untouched:,} had not been written, "
+            "or were taken back before"
         )
-    return 0
+        for one in report.left[:SHOWN_PROBLEMS]:
+            print(one_line(f"left as it is, changed since: {one}"))
+        if len(report.left) > SHOWN_PROBLEMS:
+            print(f"… and {len(report.left) - SHOWN_PROBLEMS:,} more")
+    return 1 if report.left else 0
 
 
 def _confirm(plan: RecoveryPlan) -> None:
+    _ask(plan.writes)
+
+
+def _confirm_undo(log: str) -> None:
+    from xcstore.ops.recovery_log import read_log
+
+    written = read_log(Path(log))
+    events = sum(len(one.event_ids) for one in written.events)
+    print(
+        f"{log} tells of {counted(events, 'event')} added and {counted(len(written.snapshots), 'snapshot')} saved, in "
+        f"{one_line(written.store)}; those that are still as they were left will be taken back",
+        file=sys.stderr,
+    )
+    _ask(events + len(written.snapshots))
+
+
+def _ask(writes: int) -> None:
     if not sys.stdin.isatty():
         raise QueryError("nobody can be asked here whether to go on; give --yes to write without being asked")
-    print(f"Type {plan.writes} to go on: ", end="", flush=True)
-    if sys.stdin.readline().strip().replace(",", "") != str(plan.writes):
+    print(f"Type {writes} to go on: ", end="", flush=True)
+    if sys.stdin.readline().strip().replace(",", "") != str(writes):
         raise QueryError("not confirmed; nothing was written")
 
 

@@ -7,11 +7,12 @@ as well is a warning, and so are causes that are not there, as retention removes
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ from xcstore.ops.sources import open_source
 from xcstore.ops.verifying import verify
 from xcstore.runtime.clock import SimulatedClock
 from xcstore.runtime.engine import FSMRuntime
+from xcstore.runtime.restoring import RestoreReport
 from xcstore.store.base import Stores
 from xcstore.store.opening import open_stores
 from xcstore.units import DurationMs, EpochMs
@@ -38,6 +40,8 @@ __all__ = ["Damage", "DrillReport", "Phase", "Revived", "drill"]
 
 TOLD: Final = 100
 """Damages, and warnings, that are told; all are counted."""
+_PREFIX: Final = "xcstore-drill-"
+_KEPT_S: Final = 86_400
 _PATIENCE_MS: Final = 600_000
 _ALL_SNAPSHOTS: Final = 1_000_000
 _PACKED: Final = 20
@@ -109,6 +113,12 @@ class _Drill:
         self._notes: list[str] = []
         self._copied: CopyReport | None = None
         self._revived: Revived | None = None
+        self._living = 0
+        """Instances that live by their events."""
+        self._told: set[str] = set()
+        """Instances with problems."""
+        self._complaints: list[str] = []
+        """What the runtime said of instances, on bringing them back."""
         self._from_end = 0.0
 
     def run(self) -> DrillReport:
@@ -157,7 +167,10 @@ class _Drill:
             with self._phase("bring back"):
                 self._bring_back(restored, catalog)
             with self._phase("audit") as show:
-                restoration(restored, catalog, limit=0, on_progress=show, on_instance=self._judge)
+                restoration(
+                    restored, catalog, limit=0, on_progress=show, on_instance=lambda one: self._judge(one, catalog)
+                )
+                self._hold_against_events()
             with self._phase("causes") as show:
                 found = verify(restored, catalog, kinds=["dangling_cause"], limit=TOLD, on_progress=show)
             for finding in found.findings:
@@ -188,7 +201,7 @@ class _Drill:
     def _bring_back(self, restored: Stores, catalog: Catalog) -> None:
         """By the runtime itself, as after an outage; nothing goes on, and nothing is written."""
         clock = SimulatedClock(self._asked_at)
-        reports = []
+        reports, active = [], 0
         for component in catalog:
             runtime = FSMRuntime(
                 component,
@@ -200,9 +213,16 @@ class _Drill:
                 environment={},
             )
             reports.append(runtime.restore(resume=False))
+            active += sum(one.status == "active" for one in runtime.instances())
+            self._take_complaints(reports[-1], len(restored.events.get_outbox(component.name)))
+        known = {component.name for component in catalog}
+        unknown = sum(one.component_name not in known for one in restored.events.get_outbox())
+        if unknown:
+            self._notes.append(f"waiting work of components whose definition is not known, not looked at: {unknown:,}")
         self._revived = Revived(
             components=len(reports),
             instances=sum(report.instances for report in reports),
+            active=active,
             from_snapshot=sum(report.from_snapshot for report in reports),
             events=sum(report.events for report in reports),
             ended=sum(report.ended for report in reports),
@@ -211,8 +231,33 @@ class _Drill:
             work=sum(report.work for report in reports),
         )
 
-    def _judge(self, one: InstanceRestoration) -> None:
+    def _take_complaints(self, report: RestoreReport, waiting: int) -> None:
+        said = [one for one in report.problems if one.startswith("waiting work ")]
+        for problem in said:
+            self._found.damage("work", f"component {report.component_name}", problem)
+        self._found.damaged_besides(max(0, waiting - report.work - len(said)))
+        self._complaints += [one for one in report.problems if not one.startswith("waiting work ")]
+
+    def _hold_against_events(self) -> None:
+        """That all came back which live by their events, and that nothing goes unsaid which the runtime said."""
+        assert self._revived is not None
+        if self._revived.active != self._living:
+            self._found.damage(
+                "lost",
+                "the restored store",
+                f"brought back {self._revived.active:,} of {self._living:,} instances that live by their events",
+            )
+        for text in self._complaints:
+            # An id may hold ': ' too.
+            ids = {text[:at] for at in range(len(text)) if text.startswith(": ", at)}
+            if not ids & self._told:
+                self._found.warn("other", "the runtime", text)
+
+    def _judge(self, one: InstanceRestoration, catalog: Catalog) -> None:
         where = f"instance {one.instance_id}"
+        self._living += _lives(one, catalog)
+        if one.problems:
+            self._told.add(one.instance_id)
         for problem in one.problems:
             text = problem.text
             if problem.kind == "late_start" and one.outcome == "restored" and one.base == "events":
@@ -235,7 +280,14 @@ class _Drill:
             self._notes += [str(problem) for problem in loaded.problems]
         for item in restored.definitions.get_all_definitions():
             try:
-                found.append(component_from_document(item.document))
+                read = component_from_document(item.document)
+                if read.hash != item.hash:
+                    self._found.damage(
+                        "definition",
+                        f"definition of {item.component_name}",
+                        f"it is stored under hash {item.hash[:12]}…, and what it says has hash {read.hash[:12]}…",
+                    )
+                found.append(read)
             except DefinitionError as error:
                 self._found.damage("definition", f"definition of {item.component_name}", str(error))
         return Catalog((*found, *self._definitions))
@@ -243,9 +295,8 @@ class _Drill:
     @contextmanager
     def _place(self, contents: Contents) -> Iterator[str]:
         """The URL of a SQLite store in a folder that is there until the drill ends."""
-        with tempfile.TemporaryDirectory(
-            prefix="xcstore-drill-", dir=self._folder, ignore_cleanup_errors=True
-        ) as place:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self._folder, ignore_cleanup_errors=True) as place:
+            _sweep(Path(place).parent)
             needed, free = _needed(self._source, contents), shutil.disk_usage(place).free
             if needed > free:
                 raise QueryError(
@@ -304,6 +355,28 @@ class _Drill:
             recovery_point=point,
             recovery_age_ms=DurationMs(self._asked_at - point) if point is not None else None,
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what own drills left there that were killed, a day ago or longer."""
+    until = time.time() - _KEPT_S
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if left.is_symlink() or not left.is_dir() or left.stat().st_uid != os.getuid():
+                continue
+            if max(one.stat().st_mtime for one in (left, *left.iterdir())) < until:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(one: InstanceRestoration, catalog: Catalog) -> bool:
+    """Whether an instance goes on by its events; by its snapshot where no event is left."""
+    machine = catalog.find_machine(one.component_name, one.machine_name)
+    if machine is None or one.outcome == "ended":  # by the state that its last event led to
+        return False
+    if not one.events:
+        return one.instance is not None and one.instance.status == "active"
+    state = machine.find_state(one.state)
+    return state is None or not state.is_terminal
 
 
 def _needed(source: str, contents: Contents) -> int:

@@ -24,7 +24,9 @@ _PLAIN: Final[dict[str, str]] = {
     **PROBLEMS,
     "unreadable": "it cannot be read",
     "not_storable": "it cannot be stored",
-    "definition": "the definition cannot be read",
+    "definition": "the definition cannot be used",
+    "work": "waiting work cannot be read",
+    "lost": "not all that live by their events were brought back",
 }
 
 
@@ -52,6 +54,8 @@ class Revived:
 
     components: int
     instances: int
+    active: int
+    """Of these, those that go on; the rest are entry points that ended."""
     from_snapshot: int
     events: int
     """Folded."""

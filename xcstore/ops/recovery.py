@@ -231,9 +231,17 @@ class _Recovery:
                 )
                 for one in made
             )
+            replaced = {one.instance_id: one.replaces for one in repairs}
             for one in made:
-                self._stores.snapshots.save_snapshot(one)
-                self.snapshots += 1
+                instance_id = one.instance.id
+                # A runtime at work may have saved a newer one since.
+                if fingerprint(self._stores.snapshots.get_snapshot(instance_id)) != replaced[instance_id]:
+                    self._skip(instance_id, "its snapshot was replaced meanwhile")
+                elif self._last(instance_id) != one.last_event_id:
+                    self._skip(instance_id, "it moved on meanwhile")
+                else:
+                    self._stores.snapshots.save_snapshot(one)
+                    self.snapshots += 1
             self._step(sum(one.reason != "events_added" for one in repairs))
 
     def _made(self, repairs: Sequence[SnapshotRepair]) -> list[InstanceSnapshot]:
@@ -293,6 +301,7 @@ class _Recovery:
             earlier = latest(instance_id)
             folded.instance = replace(
                 folded.instance,
+                machine_name=stream[-1].machine_name,
                 is_entry_point=instance_id == entry_point or (earlier is not None and earlier.instance.is_entry_point),
                 # No event tells of it.
                 internal_member=earlier.instance.internal_member

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Any, Final, Self, cast
 
 from xcstore.errors import QueryError
 from xcstore.jsontext import NestingError, json_text, parse_json
@@ -143,32 +143,40 @@ def read_log(path: Path) -> WrittenLog:
         documents.append(cast(Mapping[str, object], document) if isinstance(document, Mapping) else {})
     if not documents or documents[0].get(MAGIC) != VERSION:
         raise QueryError(f"{str(path)!r} is no log of a recovery of this version of xcstore")
+    for number, document in enumerate(documents, 1):
+        wanted = _FIELDS.get(str(document.get("kind")), {}) if number > 1 else _FIRST
+        if any(not isinstance(document.get(name), kind) for name, kind in wanted.items()):
+            raise DamagedFileError(f"{path} is damaged in line {number}")
+    return _written(documents)
+
+
+def _written(documents: Sequence[Any]) -> WrittenLog:
     first, rest = documents[0], documents[1:]
     return WrittenLog(
-        store=cast(str, first["store"]),
-        source=cast("str | None", first["source"]),
-        at=cast(int, first["at"]),
+        store=first["store"],
+        source=first.get("source"),
+        at=first["at"],
         events=tuple(
-            AddedEvents(
-                instance_id=cast(str, one["instance"]),
-                event_ids=tuple(cast("Sequence[str]", one["add"])),
-                before=cast(str, one["before"]),
-            )
+            AddedEvents(instance_id=one["instance"], event_ids=tuple(map(str, one["add"])), before=one["before"])
             for one in rest
             if one.get("kind") == "events"
         ),
         snapshots=tuple(
-            SavedSnapshot(
-                instance_id=cast(str, one["instance"]),
-                before=tuple(cast("Sequence[Document]", one["before"])),
-                after=cast(Document, one["after"]),
-            )
+            SavedSnapshot(instance_id=one["instance"], before=tuple(one["before"]), after=one["after"])
             for one in rest
             if one.get("kind") == "snapshot"
         ),
         undo_began=any(one.get("kind") == "undo" for one in rest),
         undone=any(one.get("kind") == "undone" for one in rest),
     )
+
+
+_FIRST: Final[dict[str, type]] = {"store": str, "at": int}
+_FIELDS: Final[dict[str, dict[str, type]]] = {
+    "events": {"instance": str, "before": str, "add": list},
+    "snapshot": {"instance": str, "before": list, "after": dict},
+}
+"""What a line of that kind has to hold."""
 
 
 def ids_fingerprint(ids: Iterable[str]) -> str:

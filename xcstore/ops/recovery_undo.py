@@ -27,10 +27,14 @@ class UndoReport:
     snapshots: int
     untouched: int
     """Entries of the log that had not been written, or were taken back before."""
+    left: tuple[str, ...] = ()
+    """Instances that went on since, in words: what was written to them stays."""
 
 
 def undo(stores: Stores, log: Path, *, on_progress: Progress = lambda done, total: None) -> UndoReport:
-    """Take back exactly what a recovery wrote, by its log. Interrupted, it can be run again.
+    """Take back what a recovery wrote, by its log, but for instances that went on since. It can be run again.
+
+    Each instance is looked at again right before something is taken away from it.
 
     Parameters
     ----------
@@ -43,8 +47,7 @@ def undo(stores: Stores, log: Path, *, on_progress: Progress = lambda done, tota
     Raises
     ------
     QueryError
-        The log is of another store; or the store has changed since in what was written: names the first instances.
-        Nothing was taken back then.
+        The log is of another store.
     StoreError
         The store failed.
     """
@@ -52,42 +55,52 @@ def undo(stores: Stores, log: Path, *, on_progress: Progress = lambda done, tota
     written = read_log(log)
     if written.store != stores.identity:
         raise QueryError(f"{str(log)!r} is of {written.store}, not of {stores.identity}; nothing was taken back")
-    changed: list[str] = []
-    back: list[SavedSnapshot] = []
-    out: list[tuple[AddedEvents, tuple[str, ...]]] = []
-    for saved in reversed(written.snapshots):
-        needed = _to_put_back(stores, saved, began=written.undo_began)
-        if needed is None:
-            changed.append(f"the snapshots of {saved.instance_id!r}")
-        elif needed:
-            back.append(saved)
-    for added in reversed(written.events):
-        there = {event.id for event in stores.events.get_events_for_instance(added.instance_id)}
-        if ids_fingerprint(there - set(added.event_ids)) != added.before:
-            changed.append(f"the events of {added.instance_id!r}")
-        elif present := tuple(event_id for event_id in added.event_ids if event_id in there):
-            out.append((added, present))
-    if changed:
-        more = f", and {len(changed) - 3:,} more" if len(changed) > 3 else ""
-        raise QueryError(
-            f"{stores.identity} has changed since in what was recovered: {', '.join(changed[:3])}{more}; "
-            "nothing was taken back"
-        )
-    events = done = 0
+    left = {
+        one.instance_id: f"the events of {one.instance_id!r}" for one in written.events if _to_take(stores, one) is None
+    }
+    left |= {
+        one.instance_id: f"the snapshots of {one.instance_id!r}"
+        for one in written.snapshots
+        if one.instance_id not in left and _to_put_back(stores, one, began=written.undo_began) is None
+    }
+    events = snapshots = untouched = 0
     entries = len(written.snapshots) + len(written.events)
     with RecoveryLog(log, new=False) as again:
         again.mark("undo")
-        for saved in back:
-            stores.snapshots.delete_snapshot(saved.instance_id)
-            stores.snapshots.save_snapshots(snapshot_from_document(one) for one in saved.before)
-            done += 1
-            on_progress(done, entries)
-        for _, present in out:
-            events += stores.events.delete_events(present)
-            done += 1
-            on_progress(done, entries)
-        again.mark("undone")
-    return UndoReport(events=events, snapshots=len(back), untouched=entries - done)
+        todo: list[SavedSnapshot | AddedEvents] = [*reversed(written.snapshots), *reversed(written.events)]
+        for number, entry in enumerate(todo, 1):
+            instance_id = entry.instance_id
+            if instance_id in left:
+                pass
+            elif isinstance(entry, SavedSnapshot):
+                needed = _to_put_back(stores, entry, began=written.undo_began)
+                if needed is None:
+                    left[instance_id] = f"the snapshots of {instance_id!r}"
+                elif needed:
+                    stores.snapshots.delete_snapshot(instance_id)
+                    stores.snapshots.save_snapshots(snapshot_from_document(one) for one in entry.before)
+                    snapshots += 1
+                else:
+                    untouched += 1
+            else:
+                present = _to_take(stores, entry)
+                if present is None:
+                    left[instance_id] = f"the events of {instance_id!r}"
+                elif present:
+                    events += stores.events.delete_events(present)
+                else:
+                    untouched += 1
+            on_progress(number, entries)
+        if not left:
+            again.mark("undone")
+    return UndoReport(events=events, snapshots=snapshots, untouched=untouched, left=tuple(left.values()))
+
+
+def _to_take(stores: Stores, added: AddedEvents) -> tuple[str, ...] | None:
+    """Of the added events those that are there; None where others have added some since."""
+    there = {event.id for event in stores.events.get_events_for_instance(added.instance_id)}
+    present = tuple(event_id for event_id in added.event_ids if event_id in there)
+    return None if present and ids_fingerprint(there - set(added.event_ids)) != added.before else present
 
 
 def _to_put_back(stores: Stores, saved: SavedSnapshot, *, began: bool) -> bool | None:
@@ -98,6 +111,9 @@ def _to_put_back(stores: Stores, saved: SavedSnapshot, *, began: bool) -> bool |
         # A store may keep one alone, or fewer than it did.
         return True if _ends_with(before, now[:-1]) else None
     if now == before or (now and _ends_with(before, now)):
+        return False
+    # It was not written, as a newer one had come, which is still there.
+    if now and after not in now and (not before or before[-1] in now):
         return False
     # An undo that was interrupted between taking one away and putting the earlier ones back.
     return True if began and now == before[: len(now)] else None

@@ -30,7 +30,7 @@ from xcstore.runtime.clock import SimulatedClock
 from xcstore.runtime.engine import FSMRuntime
 from xcstore.runtime.folding import Folded, fold
 from xcstore.runtime.interpreter import MachineTable
-from xcstore.runtime.restoring import Findings, read_live
+from xcstore.runtime.restoring import Findings, contradicts, read_live
 from xcstore.runtime.reviving import Reviver, start_timers
 from xcstore.store.base import (
     EventQuery,
@@ -57,6 +57,8 @@ _KINDS: Final = (
     ("the stream does not begin", "late_start"),
     ("the stream holds a second creation", "second_creation"),
     ("an event leaves", "chain_break"),
+    ("its snapshot is of machine", "snapshot_disagrees"),
+    ("its snapshot says", "snapshot_disagrees"),
 )
 """How the runtime begins what it says, and which problem that is."""
 _TOO_EARLY: Final = Problem(
@@ -189,9 +191,13 @@ class Restorer:
         whole = fold(table, stream) if table is not None else None
         back = brought.folded.get(instance_id)
         snapshot = snapshots.get(instance_id)
-        machine = self._machine(last)
+        machine, odd = self._machine(last), ""
         audit = audit_snapshot(snapshot, stream, machine, self.as_of)
+        if snapshot is not None and (odd := contradicts(snapshot, summary, brought.tables)):
+            audit = replace(audit, state="disagrees")
         outcome, problems = brought.outcome(instance_id)
+        if odd and not any(problem.kind == "snapshot_disagrees" for problem in problems):
+            problems.append(Problem(kind="snapshot_disagrees", text=odd))  # it has ended, so no runtime reads it
         if audit.state != "unknown_event":
             problems = [_TOO_EARLY if problem.kind == "unknown_event" else problem for problem in problems]
         notes = [_problem(note) for note in (whole.notes if whole is not None else ())]

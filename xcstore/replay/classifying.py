@@ -164,7 +164,7 @@ class _Comparing:
                 self._unrepeated += 1
                 self._unmoved.add(event.id)
                 return "unknown", f"not repeatable, also without an edit: {differs}", changes
-        doubt = self._doubt(event, one)
+        doubt = self._doubt(event, one) or self._unanswered(event, recorded)
         if doubt:
             return "unknown", f"{doubt}{': ' if differs else ''}{differs}", changes
         if recorded is None:
@@ -188,6 +188,14 @@ class _Comparing:
             if self._verdicts.get(cause) == "unknown" and not (one is not None and one.kind == "assumed"):
                 return "follows from what is not known"
         return ""
+
+    def _unanswered(self, event: PersistedEvent, recorded: PersistedEvent | None) -> str:
+        """The method whose effect nobody knows and after which it comes, where that is so with the edits alone."""
+        again = None if recorded is None else self._in_base.get(recorded.id)
+        method = self._run.rests_on.get(event.id)
+        if method is None or (again is not None and again.id in self._base.rests_on):
+            return ""
+        return f"{method} would have been called before, and what it would have done is not known"
 
     def _parted(self, event: PersistedEvent, recorded: PersistedEvent, one: Input) -> str:
         """How the fork differs from what whoever sent this had seen; '' where it does not."""

@@ -67,6 +67,10 @@ class StandIn:
         self._recording, self._recognition = recording, recognition
         self.unknown: defaultdict[str, int] = defaultdict(int)
         """Methods whose effect is not known -> how often they would have been called."""
+        self.unanswered: dict[str, str] = {}
+        """Instances that go on as though such a method had done nothing -> the first of them."""
+        self._called: dict[str, str] = {}
+        """The same, of the transition under way."""
         self.causes: Callable[[], tuple[str, ...]] = tuple
         """Of what the runtime takes from its queue: the events that asked for it."""
         self._moment = self._name = ""
@@ -80,6 +84,9 @@ class StandIn:
     def stored(self) -> None:
         """The event of the transition under way is stored: methods of another one may follow."""
         self._handled = None
+        for name, method in self._called.items():
+            self.unanswered.setdefault(name, method)
+        self._called.clear()
 
     def __call__(self, event: Event, instance: Instance, sender: Sender) -> None:
         if self._moment == "entry_method":
@@ -93,6 +100,8 @@ class StandIn:
     def _leave(self, when: str, origin: str | None, instance: Instance) -> None:
         if origin is None or self._recording is None:
             self.unknown[self._name] += 1
+            # Of a transition itself it is known that it is taken; what follows is not.
+            (self.unanswered if when == "after" else self._called).setdefault(instance.id, self._name)
             return
         found = self._recording.left_before if when == "before" else self._recording.left_after
         left = found.get(origin, Left())

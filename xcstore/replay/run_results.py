@@ -52,6 +52,8 @@ class Run:
         Event of the run -> state and values of the instance before it.
     methods : mapping of str to int
         Methods whose effect is not known -> how often they would have been called.
+    rests_on : mapping of str to str
+        Event of the run -> the first such method of its instance, where one was called before it.
     cut : str
         Why the run was cut; '' where it was not.
     until : EpochMs
@@ -71,6 +73,7 @@ class Run:
     inputs: Mapping[str, Input]
     before: Mapping[str, tuple[str, Mapping[str, object]]]
     methods: Mapping[str, int]
+    rests_on: Mapping[str, str]
     assumptions: tuple[str, ...]
     cut: str
     until: EpochMs

@@ -170,6 +170,7 @@ class _Running:
         self.events: list[PersistedEvent] = []
         self._inputs: dict[str, Input] = {}
         self._before: dict[str, tuple[str, Mapping[str, object]]] = {}
+        self._rests_on: dict[str, str] = {}
         self._refused: list[Refusal] = []
         self._assumed: dict[str, None] = {}
         self._intervened = False
@@ -208,6 +209,7 @@ class _Running:
             inputs=self._inputs,
             before=self._before,
             methods=dict(self._methods.unknown),
+            rests_on=self._rests_on,
             assumptions=tuple(self._assumed),
             cut=cut,
             until=reached,
@@ -323,6 +325,10 @@ class _Running:
         self._before[event.id] = ("", {}) if live is None else (live.state, live.properties)
         if made_by is not None:
             self._inputs[event.id] = made_by
+        if made_by is not None and made_by.kind == "assumed":
+            self._methods.unanswered.pop(event.instance_id, None)  # whoever inserts an answer says what came of it
+        if (method := self._methods.unanswered.get(event.instance_id)) is not None:
+            self._rests_on[event.id] = method
         self._methods.stored()
         if origin is not None:
             self._recognition.happened(event.id, origin)

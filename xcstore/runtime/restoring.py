@@ -17,7 +17,7 @@ from xcstore.runtime.folding import Folded, born, fold, from_snapshot
 from xcstore.runtime.interpreter import MachineTable, status_in
 from xcstore.store.base import EventQuery, EventStore, InstanceQuery, InstanceSummary, SnapshotStore
 
-__all__ = ["Findings", "RestoreReport", "find_entry_point", "read_live"]
+__all__ = ["Findings", "RestoreReport", "contradicts", "find_entry_point", "read_live"]
 
 _BATCH: Final = 500
 _PAGE: Final = 20_000
@@ -81,6 +81,10 @@ def read_live(
     while batch := list(islice(alive, _BATCH)):
         seen.update(summary.instance_id for summary in batch)
         latest = {} if snapshots is None else _latest(snapshots, batch, entered)
+        for summary in batch:
+            if summary.instance_id in latest and (odd := contradicts(latest[summary.instance_id], summary, tables)):
+                findings.problem(f"{summary.instance_id}: {odd}; folded all events")
+                del latest[summary.instance_id]
         for folded, based in _read_batch(tables, events, latest, batch, findings):
             is_entry_point = folded.instance.is_entry_point or folded.instance.id == entry_point
             folded.instance = replace(folded.instance, is_entry_point=is_entry_point)
@@ -149,6 +153,19 @@ def _is_broken(summary: InstanceSummary, table: MachineTable, tables: Mapping[st
     )
 
 
+def contradicts(snapshot: InstanceSnapshot, summary: InstanceSummary, tables: Mapping[str, MachineTable]) -> str:
+    """How a snapshot cannot be of this instance as its events tell of it; '' where it can."""
+    instance, table = snapshot.instance, tables.get(summary.machine_name)
+    if instance.machine_name != summary.machine_name:
+        return f"its snapshot is of machine {instance.machine_name!r}, its events are of {summary.machine_name!r}"
+    state = table.find_state(instance.current_state) if table is not None else None
+    if table is None or state is None or state.is_terminal or _is_broken(summary, table, tables):
+        return ""
+    if snapshot.status_recorded and instance.status != "active":
+        return f"its snapshot says {instance.status!r}, and state {state.name!r} ends nothing"
+    return ""
+
+
 def find_entry_point(component: Component, events: EventStore) -> str | None:
     """The first instance of the entry machine: registering the component made it."""
     if component.entry_machine is None:
@@ -215,6 +232,7 @@ def _completed(folded: Folded, summary: InstanceSummary, table: MachineTable) ->
     folded.instance = replace(
         instance,
         component_name=summary.component_name,
+        machine_name=summary.machine_name,
         created_at=instance.created_at if instance.created_at is not None else summary.created_at,
         updated_at=instance.updated_at if instance.updated_at is not None else summary.updated_at,
         parent_instance_id=instance.parent_instance_id or first.parent_instance_id,

@@ -247,7 +247,8 @@ def _links(opened: Opened, moment: Moment, holds: list[int]) -> None:
                 before = str(max(moment.position - 1, 0))
                 widgets.link("what_if", "What if from here", step=before, event=event.id, **opened.chosen.address)
             else:
-                widgets.link("what_if", "What if from here", instance=event.instance_id, event=event.id)
+                # That page knows instances and traces: the trace keeps what this event is linked with.
+                widgets.link("what_if", "What if from here, with its trace", trace=event.id, event=event.id)
             widgets.link("causality", "Causes and effects", event=event.id)
             widgets.link("events", "Whole event", event=event.id)
             widgets.link(
@@ -257,11 +258,15 @@ def _links(opened: Opened, moment: Moment, holds: list[int]) -> None:
             st.button(
                 "Compare with the definition", key="replay-verify", type="tertiary", on_click=_verify, args=(opened,)
             )
+        elif not opened.compared and not opened.verdicts:
+            st.caption("not compared: no step has a definition that it could be compared with", width="content")
         elif not opened.verdicts:
-            st.caption("every step agrees with the definition, where one is known", width="content")
+            part = f"{opened.compared:,} of {count_text(opened.track.length, 'step')} could be compared"
+            st.caption(f"{part}; no difference from the definition was found", width="content")
         else:
             st.caption(
-                f"{count_text(len(opened.verdicts), 'step')} of {opened.track.length:,} differ from the definition",
+                f"{count_text(len(opened.verdicts), 'step')} of {opened.track.length:,} differ from the definition; "
+                f"{opened.compared:,} could be compared",
                 width="content",
             )
 

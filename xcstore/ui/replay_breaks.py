@@ -34,7 +34,7 @@ def points(opened: Opened) -> list[Breakpoint]:
 
 def panel(opened: Opened, holds: Sequence[int]) -> None:
     """Add and remove breakpoints."""
-    current = state.texts(PARAM)
+    current = [written for written in state.texts(PARAM)[:MOST] if _is_read(written, opened)]
     label = f"Breakpoints ({len(current)})" if current else "Breakpoints"
     with st.popover(label, key="replay-breaks"):
         st.caption("Playing stops at a step where one of these holds; B jumps to the next.")
@@ -104,6 +104,14 @@ def _read(written: str, opened: Opened) -> Breakpoint:
         verdicts = opened.verify()
         return DivergenceBreak(diverges=verdicts.__contains__)
     raise ValueError(written)
+
+
+def _is_read(written: str, opened: Opened) -> bool:
+    try:
+        _read(written, opened)
+    except (QueryError, ValueError):
+        return False
+    return True
 
 
 def _words(written: str, opened: Opened) -> str:

@@ -23,6 +23,7 @@ from xcstore.store.base import Stores
 from xcstore.ui import loading, state, working
 from xcstore.units import EpochMs
 from xcstore.views import replay as views
+from xcstore.views.replay_data import MOST_ACTORS
 from xcstore.views.replay_steps import Links
 from xcstore.views.replay_strip import Note, event_notes
 
@@ -32,7 +33,11 @@ MAX_TRACE: Final = 500
 MAX_EVENTS: Final = 100_000
 VERIFIED_AT_ONCE: Final = 5_000
 """Events that are compared with the definition without being asked."""
+MOST_TRACKS: Final = 24
+MOST_HELD: Final = 250_000
+"""Events of all tracks that are kept, together; 100,000 plain ones take about 230 MB."""
 MOST_WINDOWS: Final = 8
+UNCOMPARED: Final = ("no_definition", "starts_late", "unreadable")
 MOST_SNAPSHOTS: Final = 50
 """Instances whose snapshots are marked."""
 
@@ -75,6 +80,8 @@ class Opened:
     lock: threading.RLock = field(default_factory=threading.RLock)
     verdicts: Mapping[int, str] | None = None
     """Why a step differs from its definition; None: not compared yet."""
+    compared: int = 0
+    """Steps that could be compared with a definition."""
     kept: OrderedDict[object, object] = field(default_factory=OrderedDict)
     """Windows and scrubbers that were asked for lately."""
 
@@ -113,7 +120,10 @@ class Opened:
         """Compare every step with its definition, once."""
         with self.lock:
             if self.verdicts is None:
-                self.verdicts = _diverging(verified(self.track))
+                judged = verified(self.track)
+                without = {step.position for step in judged if step.kind in UNCOMPARED}
+                self.compared = self.track.length - len(without - {0})
+                self.verdicts = _diverging(judged)
             return self.verdicts
 
 
@@ -143,27 +153,49 @@ def open_chosen(wanted: Chosen) -> Opened:
     facts = loading.ask(overview.facts)
     known = tuple(sorted((component.name, component.hash) for component in catalog))
     # A store that grew is another history: what was opened before it grew is not shown as if it were all.
-    kept = _kept(stores.identity, repr(loading.settings().redact), known, wanted, facts.events, facts.time_range)
-    opened = kept.get("opened")
+    question = (stores.identity, repr(loading.settings().redact), known, wanted, facts.events, facts.time_range)
+    opened = _tracks().get(question)
     if opened is None:
         graph, said = _connected(wanted, catalog)
         scope = _scope(wanted, graph)
         names = loading.component_names()
-        opened = kept["opened"] = working.work(
+        opened = working.work(
             lambda note: _open(stores, wanted, scope, catalog, names, graph, said, note),
             key="replay-cancel",
             noun="events",
             words="Reading the history",
         )
+        _tracks().put(question, opened)
     return opened
 
 
-@st.cache_resource(max_entries=6, ttl=1_800, show_spinner=False)
-def _kept(
-    identity: str, redact: str, definitions: tuple[tuple[str, str], ...], wanted: Chosen, events: int, times: object
-) -> dict[str, Opened]:
-    """The opened track of each question, for everybody in this process."""
-    return {}
+class _Tracks:
+    """The tracks that were opened lately, for everybody in this process, bounded by all their events together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: OrderedDict[object, Opened] = OrderedDict()
+
+    def get(self, question: object) -> Opened | None:
+        with self._lock:
+            if question in self._opened:
+                self._opened.move_to_end(question)
+            return self._opened.get(question)
+
+    def put(self, question: object, opened: Opened) -> None:
+        """Keep it, and let go of those that nobody asked for the longest."""
+        with self._lock:
+            self._opened[question] = opened
+            while len(self._opened) > 1 and (
+                len(self._opened) > MOST_TRACKS
+                or sum(len(one.track.events) for one in self._opened.values()) > MOST_HELD
+            ):
+                self._opened.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def _tracks() -> _Tracks:
+    return _Tracks()
 
 
 def _scope(wanted: Chosen, graph: CausalGraph | None) -> Scope:
@@ -266,7 +298,10 @@ def _unmarked(track: Track) -> list[str]:
     many = len(track.instance_ids)
     if many <= MOST_SNAPSHOTS:
         return []
-    return [f"snapshots of the first {MOST_SNAPSHOTS} of {many:,} instances are marked"]
+    said = [f"snapshots of the first {MOST_SNAPSHOTS} of {many:,} instances are marked"]
+    if many > MOST_ACTORS:
+        said.append(f"the diagrams show the first {MOST_ACTORS:,} of {many:,} instances")
+    return said
 
 
 def _diverging(steps: Sequence[VerifiedStep]) -> dict[int, str]:

@@ -14,7 +14,7 @@ from xcstore.queries.keys import business_keys
 from xcstore.render.labels import count_text, duration_text, markdown_escape, moment_text, short_id, visible_text
 from xcstore.replay.track import InstanceScope, Scope, TraceScope, Track, open_track
 from xcstore.store.base import InstanceSummary
-from xcstore.ui import loading, state, tables, what_if_draft, widgets, working
+from xcstore.ui import loading, state, tables, what_if_draft, what_if_result, widgets, working
 from xcstore.views import overview as overview_views
 
 __all__ = ["is_empty", "tab", "track"]
@@ -119,7 +119,7 @@ def _heading(track: Track) -> None:
                 type="tertiary",
                 on_click=_widen,
                 args=(_middle(track).id,),
-                help="The whole trace, across components, instead of this instance alone",
+                help="The whole trace, across components, instead of this instance alone; its steps are numbered anew",
             )
         elif len(track.instance_ids) > 1:
             st.button(
@@ -174,6 +174,8 @@ def _narrow(instance_id: str) -> None:
 
 def _switch(**address: str | None) -> None:
     edits = what_if_draft.current().edits
+    if state.text("run"):
+        state.notice("Steps are numbered anew here, and the answer was put away: run the fork again.")
     state.put(step=None, run=None, **address)
     what_if_draft.keep(edits)
 
@@ -190,6 +192,7 @@ def _choose() -> None:
         "instance",
         placeholder="an instance id, or a business key such as ORD-00042",
     )
+    what_if_result.upload()
     if text:
         _candidates(text)
         return

@@ -78,7 +78,10 @@ def _steps(track: Track, edits: tuple[Edit, ...], at: int, keys: Mapping[str, st
             on_change=_stepped,
             width=260,
         )
-        st.caption(f"{count_text(track.length - at, 'step')} after it are run anew. Select one to change it.")
+        st.caption(
+            f"{count_text(track.length - at, 'step')} after it {'is' if track.length - at == 1 else 'are'} run anew"
+            f"{_with_others(track)}. Select one to change it."
+        )
     state.synced("what-if-step", wanted)
     page = (selected - max(1, at)) // views.WINDOW + 1
     _, _, pages = views.step_rows(track, edits, at=at, zone=state.zone(), keys=keys)
@@ -98,6 +101,12 @@ def _steps(track: Track, edits: tuple[Edit, ...], at: int, keys: Mapping[str, st
     if len(rows) < track.length - max(1, at) + 1:
         st.caption(f"shown {len(rows):,} of {track.length - max(1, at) + 1:,} steps")
     return selected
+
+
+def _with_others(track: Track) -> str:
+    """What else is run anew: of a trace, what its instances did beside it."""
+    others = len(track.events) - track.length
+    return f", with those of {count_text(others, 'event')} of these instances that are no steps" if others else ""
 
 
 def _stepped() -> None:

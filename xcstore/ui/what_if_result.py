@@ -106,7 +106,8 @@ def _said(track: Track, fork: Fork, result: ForkResult, keys: Keys) -> None:
         st.caption(markdown_escape(note, 600))
     if result.assumptions:
         with st.expander(
-            f"What this rests on: {len(result.assumptions):,}", expanded=len(result.assumptions) <= SHOWN_NOTES
+            f"What this rests on: {len(result.assumptions):,}",
+            expanded=len(result.assumptions) <= SHOWN_NOTES or result.counts.get("unknown", 0) > 0,
         ):
             for text in result.assumptions[:50]:
                 st.markdown(f"- {markdown_escape(text[:1].upper() + text[1:], 500)}")
@@ -125,7 +126,7 @@ def _rows(result: ForkResult, keys: Keys) -> int:
         return selected
     own = zlib.crc32(" ".join((*told.values(), *few)).encode())
     kinds = st.segmented_control(
-        f"{count_text(len(result.steps), 'event')} of these instances after the fork point",
+        f"{count_text(len(result.steps), 'event')} of these instances after the fork point, recorded or in the fork",
         list(told),
         selection_mode="multi",
         default=few,

@@ -116,7 +116,12 @@ def done_text(report: RecoveryReport) -> str:
 
 def undone_text(report: UndoReport) -> str:
     """What was taken back."""
-    return f"Taken back: {count_text(report.snapshots, 'snapshot')}. The store is as it was before."
+    said = f"Taken back: {count_text(report.snapshots, 'snapshot')}."
+    if not report.left:
+        return f"{said} The store is as it was before."
+    shown = "; ".join(visible_text(one, 100) for one in report.left[:3])
+    more = f"; shown 3 of {len(report.left):,}" if len(report.left) > 3 else ""
+    return f"{said} Left, as changed since: {shown}{more}."
 
 
 def log_path(url: str, now: EpochMs, zone: tzinfo) -> Path:
@@ -130,7 +135,7 @@ def log_path(url: str, now: EpochMs, zone: tzinfo) -> Path:
 
 def command(identity: str) -> str:
     """The line that does it at a shell. `identity` is without its password, which has to be put in."""
-    return f"python -m xcstore recover {shlex.quote(visible_text(identity, 300))}"
+    return f"XCSTORE_ALLOW_WRITE=true python -m xcstore recover {shlex.quote(visible_text(identity, 300))}"
 
 
 def undo_command(identity: str, log: Path) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xcstore.views.replay import Scene
     from xcstore.views.replay_strip import Strip
 
-__all__ = ["Drawn", "blocks", "still"]
+__all__ = ["MOST_ACTORS", "Drawn", "blocks", "still"]
 
 MOST_ACTORS = 2_000
 

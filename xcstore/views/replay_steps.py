@@ -304,7 +304,7 @@ def as_of_rows(scene: Scene, moment: Moment) -> tuple[tuple[Row, ...], tuple[str
         rows.append(
             {
                 "": "▶" if instance_id == own else "",
-                "is": actor.letter if actor else "",
+                "token": actor.letter if actor else "",
                 "component": visible_text(instance.component_name, 80) or "(none)",
                 "machine": visible_text(instance.machine_name, 80),
                 "key": visible_text(actor.key, 40) if actor else "",

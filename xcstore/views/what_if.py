@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -93,9 +94,32 @@ def headline(result: ForkResult, preferred: str = "", keys: Mapping[str, str] | 
     keys : mapping, optional
         Business keys by instance.
     """
-    order = _in_order(result, preferred)
-    if not order:
+    if not result.instances:
         return "There is no instance in this fork."
+    return f"{_ends_told(result, preferred, keys)}{_not_known(result, keys or {})}"
+
+
+def _not_known(result: ForkResult, keys: Mapping[str, str]) -> str:
+    """What of it nobody knows, and why: in every instance, not only in those whose ends are told."""
+    unknown = [step for step in result.steps if step.verdict == "unknown"]
+    if not unknown:
+        return ""
+    whom = Counter(whose(step, keys) for step in unknown)
+    shown = ", ".join(f"{count:,} of {name}" for name, count in whom.most_common(SHOWN_ENDS))
+    more = f" and of {count_text(len(whom) - SHOWN_ENDS, 'other instance')}" if len(whom) > SHOWN_ENDS else ""
+    # A method that is called where nothing was recorded: whether somebody outside answers it is not known.
+    methods = dict.fromkeys(result.run.rests_on[s.forked.id] for s in unknown if s.forked and _rests(result, s))
+    names = " and ".join(visible_text(name, 80) for name in list(methods)[:2])
+    taken = f" {names} was taken to do nothing, and nobody to answer." if names else ""
+    return f" Not known: {len(unknown):,} of {count_text(len(result.steps), 'event')} ({shown}{more}).{taken}"
+
+
+def _rests(result: ForkResult, step: ForkStep) -> bool:
+    return step.recorded is None and step.forked is not None and step.forked.id in result.run.rests_on
+
+
+def _ends_told(result: ForkResult, preferred: str, keys: Mapping[str, str] | None) -> str:
+    order = _in_order(result, preferred)
     named = [(item, _name(item, keys or {})) for item in order]
     differing = [(item, name) for item, name in named if item.recorded_state != item.forked_state]
     if not differing:
@@ -123,8 +147,9 @@ def _told(item: ForkInstance, name: str) -> str:
     if then is None:
         return f"there is no {name}, which {_ended(was, item.recorded_ended)}"
     if was is None:
-        there = "there may be" if item.verdict == "unknown" else "there is"
-        return f"{there} a new {name}, in {_state(then)}"
+        if item.verdict == "unknown":
+            return f"there may be a new {name}, in {_state(then)}, which rests on what is assumed"
+        return f"there is a new {name}, in {_state(then)}"
     if item.verdict == "unknown":
         return f"{name} may be in {_state(then)} instead of {_state(was)}, which rests on what is assumed"
     # Of what goes on, nobody knows that it would stay there.
@@ -159,8 +184,15 @@ def first_difference(result: ForkResult) -> int | None:
 
 
 def notes(result: ForkResult, zone: tzinfo) -> tuple[str, ...]:
-    """How far the fork ran, and where it was cut."""
+    """What is counted, how far the fork ran, and where it was cut."""
     told = []
+    recorded = [step for step in result.steps if step.recorded is not None]
+    outside = sum(step.position is None for step in recorded)
+    if outside:
+        told.append(
+            f"Of {count_text(len(recorded), 'recorded event')}, {outside:,} are no steps of this history: what these "
+            "instances did beside it. They are run anew too."
+        )
     if result.cut:
         told.append(f"The run was cut: {result.cut_reason or 'it took too long'}. What comes after that is not told.")
     if result.until > result.end:

@@ -222,15 +222,17 @@ class Scene {
     let total = 0;
     for (const row of rows) {
       const own = Math.min(row.widest, scale);
-      const shown = Math.max(own, SMALLEST);
+      // Several are drawn whole, and higher rather than unreadable; one alone scrolls.
+      const alone = this.panels.length === 1;
+      const shown = alone ? Math.max(own, SMALLEST) : Math.min(row.widest, Math.max(scale, SMALLEST));
       const room = wide - SCENE_GAP * (row.length - 1);
-      const needs = row.map((item) => item.picture.width * own + 2 * PANEL_PAD + 2);
+      const needs = row.map((item) => item.picture.width * (alone ? own : shown) + 2 * PANEL_PAD + 2);
       const spare = (room - needs.reduce((sum, need) => sum + need, 0)) / row.length;
       least = Math.min(least, own);
       total += own * row.length;
       row.forEach((item, n) => {
         item.width = Math.floor(needs[n] + spare);
-        item.height = Math.ceil(row.tall * own + 2 * PANEL_PAD);
+        item.height = Math.ceil(row.tall * (alone ? own : shown) + 2 * PANEL_PAD);
         item.scale = shown;
       });
     }
