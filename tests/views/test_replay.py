@@ -314,6 +314,15 @@ def test_the_rows_beside_hold_every_instance_as_of_the_step_and_the_mover_first(
     assert rows[0]["values"] == '{"orderId": "K-b", "total": 7, "card": "x"}'
 
 
+def test_a_step_of_an_instance_that_no_diagram_shows_says_itself_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_steps, "MOST_ACTORS", 1)
+    stores = stores_of(*order("a"), *order("b", at=500))
+    track = open_track(stores, RangeScope(start=START, end=EpochMs(START + HOUR)), catalog=CATALOG)
+
+    told = {track.step(step["p"]).instance_id: step.get("a") for step in window(track)["steps"] if "i" in step}
+    assert told == {"a": None, "b": [0, "B", "K-b"]}
+
+
 def test_the_data_of_a_track_without_steps_can_be_made() -> None:
     track = open_track(stores_of(*order("a")), RangeScope(start=EpochMs(0), end=EpochMs(1)), catalog=CATALOG)
     scene = replay.build(track)

@@ -23,8 +23,7 @@ from xcstore.store.base import Stores
 from xcstore.ui import loading, state, working
 from xcstore.units import EpochMs
 from xcstore.views import replay as views
-from xcstore.views.replay_data import MOST_ACTORS
-from xcstore.views.replay_steps import Links
+from xcstore.views.replay_steps import MOST_ACTORS, Links
 from xcstore.views.replay_strip import Note, event_notes
 
 __all__ = ["VERIFIED_AT_ONCE", "Chosen", "Opened", "chosen", "open_chosen"]

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xcstore.render.labels import visible_text
+from xcstore.views.replay_steps import MOST_ACTORS
 
 if TYPE_CHECKING:
     from xcstore.render.drawing import Drawing
     from xcstore.views.replay import Scene
     from xcstore.views.replay_strip import Strip
 
-__all__ = ["MOST_ACTORS", "Drawn", "blocks", "still"]
-
-MOST_ACTORS = 2_000
+__all__ = ["Drawn", "blocks", "still"]
 
 
 @dataclass(frozen=True, slots=True)

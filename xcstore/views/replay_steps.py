@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from xcstore.replay.track import Track
     from xcstore.views.replay import Scene
 
-__all__ = ["Links", "as_of_rows", "window"]
+__all__ = ["MOST_ACTORS", "Links", "as_of_rows", "window"]
 
 MOST_FIELDS: Final = 60
 MOST_CHANGES: Final = 40
@@ -38,6 +38,7 @@ MOST_LINKS: Final = 6
 MOST_PAYLOAD: Final = 1_000
 MOST_VALUE: Final = 120
 MOST_ACTORS: Final = 2_000
+"""Instances that the diagrams show; of others a step itself says whose it is."""
 MOST_ROWS: Final = 500
 SIGNS: Final = {"added": "+", "removed": "−", "changed": "~"}
 
@@ -172,6 +173,9 @@ def _step(track: Track, scene: Scene, moment: Moment, text: _Texts, zone: tzinfo
         "w": text(moment_text(event.persisted_at, zone, millis=True)),
         "y": text(_json(event.payload)),
     }
+    if number >= MOST_ACTORS:
+        actor = scene.instances[number]
+        step["a"] = [actor.cast, actor.letter, actor.name]
     if arrow := cast.arrow_id(event):
         step["r"] = text(arrow)
     if position > 1:

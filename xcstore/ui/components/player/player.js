@@ -286,13 +286,18 @@ class Player {
     }, Math.min(wait, 2 ** 31 - 1));
   }
 
+  // Its machine, letter and name; those that no diagram shows are told by the step.
+  actor(step) {
+    return step.a ?? this.data.instances[step.i];
+  }
+
   // what is seen
 
   words(position, short = false) {
     const step = this.step(position);
     if (!position) return "Before the first step";
     if (!step || step.i === undefined) return `Step ${position} of ${this.total}`;
-    const [cast] = this.data.instances[step.i] ?? [0];
+    const [cast] = this.actor(step);
     if (short) return `${position} · ${this.text(step.e)} · ${this.text(step.w)}`;
     const name = this.data.casts[cast].name;
     return `Step ${position} of ${this.total}: ${this.text(step.e)}, ${name} goes from ${this.text(step.fw)} to ${this.text(step.tw)}`;

@@ -23,7 +23,7 @@ class Side {
       this.holds.replaceChildren();
       return;
     }
-    const [cast, letter, name] = player.data.instances[step.i] ?? [0, "?", ""];
+    const [cast, letter, name] = player.actor(step);
     const machine = player.data.casts[cast];
     const who = make("p", { className: "who" });
     if (player.data.instances.length > 1) who.append(make("b", { className: `badge accent-${machine.accent % 8}`, textContent: letter }));
