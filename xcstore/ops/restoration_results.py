@@ -52,7 +52,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "unknown_event": "its snapshot follows an event that is not in its history",
     "event_too_early": "its snapshot names an event that was stored long before it",
     "snapshot_disagrees": "its snapshot disagrees with its events",
-    "snapshot_rolled_back": "its snapshot shows it as it was earlier than the event that it names",
+    "snapshot_rolled_back": "its snapshot shows a state that it had after another event than the one that it names",
     "snapshot_uncertain": "its snapshot differs from its events, which may not tell all",
     "snapshot_stale": "it has ended, and its snapshot does not show that",
     "differs": "what a runtime brings back is not what its events say",
