@@ -77,9 +77,9 @@ def ready(page: Any) -> None:
     from playwright.sync_api import expect
 
     wait_until_ready(page, WAIT_MS)
-    for grid in page.get_by_test_id("stDataFrame").all():
-        if grid.is_visible():
-            expect(grid.locator("canvas").first).to_be_attached(timeout=WAIT_MS)
+    # All at once, not one after the other: a table of another tab may still be there, and then be gone.
+    empty = page.locator('[data-testid="stDataFrame"]:visible:not(:has(canvas))')
+    expect(empty).to_have_count(0, timeout=WAIT_MS)
 
 
 def on_page(page: Any, name: str) -> None:

@@ -349,7 +349,7 @@ def test_where_it_only_reads_it_shows_what_would_be_written_and_what_to_set(open
     assert metric(app, "Left alone") == str(len(plan.skipped))
     assert not [button for button in app.button if button.key == "recovering-apply"]
     assert any("XCSTORE_ALLOW_WRITE" in plain(text) for text in all_markdown(app))
-    assert app.code[0].value == f"python -m xcstore recover {shop_url}"
+    assert app.code[0].value == f"XCSTORE_ALLOW_WRITE=true python -m xcstore recover {shop_url}"
 
 
 def test_what_is_confirmed_by_its_number_is_written_and_taken_back(
