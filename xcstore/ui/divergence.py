@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
 import streamlit as st
 
 from xcstore.model.catalog import Catalog
 from xcstore.queries import overview
-from xcstore.render.labels import ago_text, count_text, duration_text, markdown_escape, visible_text
+from xcstore.render.labels import ago_text, count_text, duration_text, markdown_escape
 from xcstore.replay.divergence import divergence_map
 from xcstore.replay.divergence_results import DivergenceMap, InstanceDivergence
 from xcstore.replay.verdicts import DIVERGING, KINDS
@@ -24,11 +23,9 @@ LIMIT: Final = 1_000
 
 def found() -> DivergenceMap | None:
     """The last map of the chosen store, or a new one where the button was pressed; None where there is none."""
-    stores, catalog, components = loading.stores(), loading.catalog(), state.components()
-    # Definitions that somebody uploaded are his: so is what was found with them.
-    known = tuple(sorted(component.hash for component in catalog))
-    kept = _kept(stores.identity, repr(loading.settings().redact), known, components)
-    last = kept.get("map")
+    catalog, components = loading.catalog(), state.components()
+    kept = working.kept("divergence", catalog, components)
+    last: DivergenceMap | None = kept.get("map")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
             "Replay again" if last else "Replay this store",
@@ -50,25 +47,12 @@ def found() -> DivergenceMap | None:
         return None
     said.caption(
         f"replayed {ago_text(last.asked_at, loading.now())}, in {duration_text(last.seconds * 1_000)}; "
-        f"the same by command: `python -m xcstore replay --verify {_argument(last.store)}`"
+        f"the same by command: `python -m xcstore replay --verify {widgets.store_argument(last.store)}`"
     )
     if components:
         names = ", ".join(markdown_escape(name or "(none)", 60) for name in components)
         st.caption(f"Of the components chosen in the sidebar alone: {names}.")
     return last
-
-
-def _argument(identity: str) -> str:
-    """The store in a command; without its password, which has to be put in."""
-    return shlex.quote(visible_text(identity, 300)).replace("`", "")
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _kept(
-    identity: str, redact: str, definitions: tuple[str, ...], components: tuple[str, ...]
-) -> dict[str, DivergenceMap]:
-    """The last map of each store, for everybody in this process."""
-    return {}
 
 
 def _run(catalog: Catalog, components: tuple[str, ...]) -> DivergenceMap:

@@ -38,10 +38,9 @@ def show() -> None:
 
 
 def _report() -> DrillReport | None:
-    stores, catalog = loading.stores(), loading.catalog()
-    known = tuple(sorted(component.hash for component in catalog))
-    kept = _kept(stores.identity, repr(loading.settings().redact), known)
-    last = kept.get("report")
+    catalog = loading.catalog()
+    kept = working.kept("drill", catalog)
+    last: DrillReport | None = kept.get("report")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
             "Run the drill again" if last else "Run the drill",
@@ -65,12 +64,6 @@ def _report() -> DrillReport | None:
     if state.components():
         st.caption("Of the whole store: the components chosen in the sidebar are not looked at here.")
     return last
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _kept(identity: str, redact: str, definitions: tuple[str, ...]) -> dict[str, DrillReport]:
-    """The last drill of each store, for everybody in this process."""
-    return {}
 
 
 def _run() -> DrillReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
 import streamlit as st
@@ -11,7 +10,7 @@ from xcstore.analysis.integrity import KINDS, Finding, Report
 from xcstore.model.catalog import Catalog
 from xcstore.ops.verifying import verify
 from xcstore.queries import overview
-from xcstore.render.labels import ago_text, count_text, duration_text, markdown_escape, visible_text
+from xcstore.render.labels import ago_text, count_text, duration_text, markdown_escape
 from xcstore.ui import loading, state, tables, widgets, working
 from xcstore.views import integrity as views
 
@@ -23,11 +22,9 @@ LIMIT: Final = 1_000
 
 def report() -> Report | None:
     """The last report of the chosen store, or a new one where the button was pressed; None where there is none."""
-    stores, catalog = loading.stores(), loading.catalog()
-    # Definitions that somebody uploaded are his: so is what was found with them.
-    known = tuple(sorted(component.hash for component in catalog))
-    kept = _kept(stores.identity, repr(loading.settings().redact), known)
-    last = kept.get("report")
+    catalog = loading.catalog()
+    kept = working.kept("verify", catalog)
+    last: Report | None = kept.get("report")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
             "Verify again" if last else "Verify this store",
@@ -47,22 +44,11 @@ def report() -> Report | None:
         return None
     said.caption(
         f"verified {ago_text(last.asked_at, loading.now())}, in {duration_text(last.seconds * 1_000)}; "
-        f"the same by command: `python -m xcstore verify {_argument(last.store)}`"
+        f"the same by command: `python -m xcstore verify {widgets.store_argument(last.store)}`"
     )
     if state.components():
         st.caption("Of the whole store: the components chosen in the sidebar are not looked at here.")
     return last
-
-
-def _argument(identity: str) -> str:
-    """The store in a command; without its password, which has to be put in."""
-    return shlex.quote(visible_text(identity, 300)).replace("`", "")
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _kept(identity: str, redact: str, definitions: tuple[str, ...]) -> dict[str, Report]:
-    """The last report of each store, for everybody in this process."""
-    return {}
 
 
 def _run(catalog: Catalog) -> Report:

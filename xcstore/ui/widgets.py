@@ -27,6 +27,7 @@ __all__ = [
     "moment",
     "show_faults",
     "shorten",
+    "store_argument",
 ]
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ PAGES: Final = {
     "health": "pages/health.py",
     "retention": "pages/retention.py",
 }
+
+
+def store_argument(identity: str) -> str:
+    """The store in a command that stands in markdown; without its password, which has to be put in."""
+    return shlex.quote(visible_text(identity, 300)).replace("`", "")
 
 
 def shorten(text: str, length: int = 60) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from xcstore.model.catalog import Catalog
 from xcstore.ui import loading, waiting
 
-__all__ = ["Note", "StoppedError", "work"]
+__all__ = ["Note", "StoppedError", "kept", "work"]
 
 T = TypeVar("T")
 
@@ -51,6 +52,27 @@ def work(question: Callable[[Note], T], *, key: str, noun: str, words: str = "Wo
     finally:
         watch.stopped = True
         place.empty()
+
+
+def kept(what: str, catalog: Catalog, part: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Where the last result of long work on the chosen store stays, for everybody in this process.
+
+    Parameters
+    ----------
+    what : str
+        The work.
+    catalog : Catalog
+        What it was done with: definitions that somebody uploaded are his, and so is what was found with them.
+    part : tuple of str
+        The part of the store that it was done on.
+    """
+    known = tuple(sorted(component.hash for component in catalog))
+    return _kept(what, loading.stores().identity, repr(loading.settings().redact), known, part)
+
+
+@st.cache_resource(max_entries=96, show_spinner=False)
+def _kept(what: str, identity: str, redact: str, definitions: tuple[str, ...], part: tuple[str, ...]) -> dict[str, Any]:
+    return {}
 
 
 class _Watch:
