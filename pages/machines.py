@@ -33,10 +33,13 @@ with left:
 with right:
     machines.selection(component, machine, views.picked(clicked, view.arrows), view)
     machines.differences(view)
-states, transitions = st.tabs([f"States ({len(view.state_rows)})", f"Transitions ({len(view.transition_rows)})"])
-with states:
-    show(view.state_rows, key="machines-states", alt=f"States of {machine}", empty="No states are known.")
-    st.caption(view.dwell_note)
-with transitions:
-    show(view.transition_rows, key="machines-transitions", alt=f"Transitions of {machine}", empty="None is known.")
+names = {"states": f"States ({len(view.state_rows)})", "transitions": f"Transitions ({len(view.transition_rows)})"}
+panels = widgets.tabs(names, "machines-tabs")
+if panels["states"].open:
+    with panels["states"]:
+        show(view.state_rows, key="machines-states", alt=f"States of {machine}", empty="No states are known.")
+        st.caption(view.dwell_note)
+if panels["transitions"].open:
+    with panels["transitions"]:
+        show(view.transition_rows, key="machines-transitions", alt=f"Transitions of {machine}", empty="None is known.")
 widgets.link("instances", "Its instances", machine=machine, component=component or state.NONE)

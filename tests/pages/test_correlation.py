@@ -159,9 +159,12 @@ def test_hostile_keys_of_payloads_are_suggested_as_text_and_can_be_followed(open
 
 @pytest.mark.parametrize("picture", ["", "spacetime", "map", "<nonsense>"])
 def test_what_a_key_touched_is_shown_in_each_picture_with_its_critical_path(open_page, demo_url, picture):
-    app = open_page(demo_url, "causality", key="ORD-00001", **({"view": picture} if picture else {}))
+    shown = {"key": "ORD-00001", **({"view": picture} if picture else {})}
+    path = open_page(demo_url, "causality", **shown, tab="path")
+    assert {"from", "to", "why"} <= set(rows(path, "Segments of the critical path"))
+
+    app = open_page(demo_url, "causality", **shown)
 
     assert not app.exception
     assert len(rows(app, "Instances that this business key touched")) > 3
-    assert {"from", "to", "why"} <= set(rows(app, "Segments of the critical path"))
     assert (rows(app, "Links from place to place") is not None) == (picture == "map")

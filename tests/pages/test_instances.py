@@ -137,7 +137,8 @@ def test_an_event_shows_what_it_changed_and_the_values_after_it(open_page, shop_
         {"field": "amount", "change": "± changed", "before": "0", "after": "7"},
         {"field": "by", "change": "+ added", "before": "", "after": '"Bob"'},
     ]
-    assert any('"by": "Bob"' in code.value for code in app.code)
+    values = open_page(shop_url, "instances", instance="order-000", event="p000", event_tab="values")
+    assert any('"by": "Bob"' in code.value for code in values.code)
 
     app.button(key="instances-previous").click().run()
     assert app.query_params["event"] == "c000"

@@ -44,7 +44,7 @@ def says(app: Any, part: str) -> bool:
 
 
 def test_without_a_choice_there_are_events_to_pick_from(open_page, demo_url):
-    app = open_page(demo_url, "replay")
+    app = open_page(demo_url, "replay", tab="events")
 
     assert not app.exception
     assert len(table(app, "Newest events")) > 10

@@ -207,9 +207,9 @@ def picture(found: queries.Neighbourhood, wanted: Options) -> None:
 
 def details(found: queries.Neighbourhood, view: CausalityView) -> None:
     """The same as tables, and where the time went."""
-    events, links, path = st.tabs(["Events", "Links", "Critical path"], key="causality-tabs", on_change="rerun")
-    if events.open:
-        with events:
+    panels = widgets.tabs({"events": "Events", "links": "Links", "path": "Critical path"}, "causality-tabs")
+    if panels["events"].open:
+        with panels["events"]:
             tables.pick(
                 view.events,
                 view.event_ids,
@@ -221,8 +221,8 @@ def details(found: queries.Neighbourhood, view: CausalityView) -> None:
             st.caption(
                 f"{_part(view.events, view.event_count, 'event')}. Select a row to put that event in the middle."
             )
-    if links.open:
-        with links:
+    if panels["links"].open:
+        with panels["links"]:
             if view.links:
                 tables.pick(view.links, view.link_events, key="causality-links", alt="Causal links", on_pick=recentre)
                 st.caption(
@@ -230,8 +230,8 @@ def details(found: queries.Neighbourhood, view: CausalityView) -> None:
                 )
             else:
                 st.caption("No cause and no effect of this event is known.")
-    if path.open:
-        with path:
+    if panels["path"].open:
+        with panels["path"]:
             _critical_path(found)
 
 

@@ -105,20 +105,22 @@ def traces(left_id: str, right_id: str) -> None:
     _said(found, told, traces=True)
     selected = _selected(found)
     events = _events_of(found, selected)
-    laid_over, over_time = st.tabs(["Laid over each other", "Over time"])
-    with laid_over:
-        merged = pictures.diagram(found, name=f"{short_id(left_id)} and {short_id(right_id)}")
-        if merged is None:
-            st.info(f"Not drawn: {count_text(len(found.rows), 'step')} are too many. See the table.")
-        else:
-            clicked = viewer.diagram(
-                merged, key="compare-diagram", label="Both traces, laid over each other", selected=str(selected)
-            )
-            _go_to(clicked, selected)
-    with over_time:
-        for number, name in enumerate(NAMES):
-            _timeline(pictures.trace_timeline(found, name, name=name), name, events[number], found)
-        st.caption(AXES)
+    panels = widgets.tabs({"over": "Laid over each other", "time": "Over time"}, "compare-tabs")
+    if panels["over"].open:
+        with panels["over"]:
+            merged = pictures.diagram(found, name=f"{short_id(left_id)} and {short_id(right_id)}")
+            if merged is None:
+                st.info(f"Not drawn: {count_text(len(found.rows), 'step')} are too many. See the table.")
+            else:
+                clicked = viewer.diagram(
+                    merged, key="compare-diagram", label="Both traces, laid over each other", selected=str(selected)
+                )
+                _go_to(clicked, selected)
+    if panels["time"].open:
+        with panels["time"]:
+            for number, name in enumerate(NAMES):
+                _timeline(pictures.trace_timeline(found, name, name=name), name, events[number], found)
+            st.caption(AXES)
     _rows(found, selected, traces=True)
     _pair(found, selected, [None, None], traces=True)
 

@@ -129,34 +129,40 @@ def show(key: str) -> None:
     clicked = _picture(drawn, view, near)
     if clicked in view.event_ids:
         _open(clicked, view)
-    instances, events, path = st.tabs(
-        [f"Instances ({len(view.instances):,})", f"Events ({len(view.events):,})", "Critical path"]
-    )
-    with instances:
-        tables.pick(
-            view.instances,
-            view.instance_ids,
-            key="causality-correlation-instances",
-            alt="Instances that this business key touched",
-            on_pick=lambda instance_id: widgets.go("instances", instance=instance_id),
-        )
-        st.caption("Select a row to open the instance.")
-    with events:
-        tables.pick(
-            view.events,
-            view.event_ids,
-            key="causality-correlation-events",
-            alt="Events of these instances",
-            on_pick=lambda event_id: state.put(event=event_id, key=None, path=None),
-        )
-        st.caption("Select a row to see its causes and effects.")
-    with path:
-        on_path = critical_path(near.graph, catalog=loading.catalog())
-        path_ui.show(
-            path_views.build(on_path, near.graph.events, zone=state.zone(), cut=found.cut),
-            "causality-correlation-path",
-            on_pick=lambda event_id: state.put(event=event_id, key=None, path=None),
-        )
+    names = {
+        "instances": f"Instances ({len(view.instances):,})",
+        "events": f"Events ({len(view.events):,})",
+        "path": "Critical path",
+    }
+    panels = widgets.tabs(names, "causality-correlation-tabs")
+    if panels["instances"].open:
+        with panels["instances"]:
+            tables.pick(
+                view.instances,
+                view.instance_ids,
+                key="causality-correlation-instances",
+                alt="Instances that this business key touched",
+                on_pick=lambda instance_id: widgets.go("instances", instance=instance_id),
+            )
+            st.caption("Select a row to open the instance.")
+    if panels["events"].open:
+        with panels["events"]:
+            tables.pick(
+                view.events,
+                view.event_ids,
+                key="causality-correlation-events",
+                alt="Events of these instances",
+                on_pick=lambda event_id: state.put(event=event_id, key=None, path=None),
+            )
+            st.caption("Select a row to see its causes and effects.")
+    if panels["path"].open:
+        with panels["path"]:
+            on_path = critical_path(near.graph, catalog=loading.catalog())
+            path_ui.show(
+                path_views.build(on_path, near.graph.events, zone=state.zone(), cut=found.cut),
+                "causality-correlation-path",
+                on_pick=lambda event_id: state.put(event=event_id, key=None, path=None),
+            )
 
 
 def _near(found: queries.Correlation, mode: Mode) -> Neighbourhood | None:

@@ -10,10 +10,8 @@ from xcstore.store.base import InstanceQuery
 from xcstore.ui import loading, paging, state, tables, widgets
 from xcstore.views import instance_list as views
 
-__all__ = ["PANEL", "open_instance", "show_list"]
+__all__ = ["open_instance", "show_list"]
 
-PANEL = "instances-panel"
-"""Key of the open panel of one instance: another instance starts with its own first one."""
 PAGE_SIZE = 100
 ANY_TIME = "any time, or 2026-01-31 12:00"
 STATUS_HELP = "Told by the state: as the definition types it, else by whether instances were seen to leave it."
@@ -82,6 +80,5 @@ def _filters(options: views.FilterOptions) -> tuple[InstanceQuery, tuple[tuple[s
 
 
 def open_instance(instance_id: str | None) -> None:
-    """Show another instance; None: the list."""
-    st.session_state.pop(PANEL, None)
-    state.put(instance=instance_id, event=None, field=None, events=None)
+    """Show another instance, which starts with its own first panel; None: the list."""
+    state.put(instance=instance_id, event=None, field=None, events=None, tab=None)

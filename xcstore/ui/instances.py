@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import streamlit as st
 
@@ -14,19 +15,19 @@ from xcstore.queries.machines import stays_of
 from xcstore.render.labels import markdown_escape, short_id, visible_text
 from xcstore.render.timeline import draw_timeline
 from xcstore.ui import compare, lineage, loading, state, tables, viewer, why_waiting, widgets
-from xcstore.ui.instance_list import PANEL, open_instance
+from xcstore.ui.instance_list import open_instance
 from xcstore.views import instance_events, instance_list, machines
 from xcstore.views import instances as views
 
 __all__ = ["show_one"]
 
-MOVES, EVENTS, FIELD, SNAPSHOTS, CHILDREN = (
-    "What would move it on",
-    "Events",
-    "Who set a field",
-    "Snapshots",
-    "Instances it created",
-)
+PANELS: Final = {
+    "moves": "What would move it on",
+    "events": "Events",
+    "field": "Who set a field",
+    "snapshots": "Snapshots",
+    "children": "Instances it created",
+}
 
 
 def show_one(instance_id: str) -> None:
@@ -168,40 +169,41 @@ def _event(view: views.InstanceView, selected: str) -> None:
         widgets.link("replay", "Replay", instance=view.instance_id, event=shown.event.id)
         widgets.link("causality", "Causes and effects", event=shown.event.id)
         widgets.link("events", "Whole event", event=shown.event.id)
-    changes, values, payload = st.tabs([f"Changes ({len(shown.changes)})", "Values after", "Payload"])
-    with changes:
-        if shown.changes:
-            tables.pick(
-                shown.changes,
-                shown.changed_paths,
-                key="instances-changes",
-                alt="Fields this event changed",
-                on_pick=_follow,
-                selected=state.text("field"),
-            )
-            st.caption("Select a field to see every event that set it.")
-        else:
-            st.caption("This event changed no field.")
-    with values:
-        st.code(shown.values, language="json", height=300)
-        if shown.disagreement:
-            st.caption("Where the recorded values (after) differ from what the payload folds to (before):")
-            tables.show(shown.disagreement, key="instances-disagreement", alt="Recorded against folded values")
-    payload.code(shown.payload, language="json", height=300)
+    names = {"changes": f"Changes ({len(shown.changes)})", "values": "Values after", "payload": "Payload"}
+    panels = widgets.tabs(names, "instances-step", param="event_tab")
+    if panels["changes"].open:
+        with panels["changes"]:
+            _changes(shown)
+    if panels["values"].open:
+        with panels["values"]:
+            st.code(shown.values, language="json", height=300)
+            if shown.disagreement:
+                st.caption("Where the recorded values (after) differ from what the payload folds to (before):")
+                tables.show(shown.disagreement, key="instances-disagreement", alt="Recorded against folded values")
+    if panels["payload"].open:
+        panels["payload"].code(shown.payload, language="json", height=300)
     st.caption(markdown_escape("; ".join((shown.source, *shown.notes)), 1_000))
 
 
-def _follow(path: str) -> None:
-    st.session_state[PANEL] = FIELD
-    state.put(field=path)
+def _changes(shown: instance_events.EventView) -> None:
+    if not shown.changes:
+        st.caption("This event changed no field.")
+        return
+    tables.pick(
+        shown.changes,
+        shown.changed_paths,
+        key="instances-changes",
+        alt="Fields this event changed",
+        on_pick=lambda path: state.put(field=path, tab="field"),
+        selected=state.text("field"),
+    )
+    st.caption("Select a field to see every event that set it.")
 
 
 def _details(view: views.InstanceView, selected: str) -> None:
     st.caption(markdown_escape(view.values_note, 500))
-    first = FIELD if state.text("field") else EVENTS if view.ended else MOVES
-    # The value is kept through reruns, so that a field picked elsewhere on the page can open its panel.
-    st.session_state.setdefault(PANEL, first)
-    panels = st.tabs([MOVES, EVENTS, FIELD, SNAPSHOTS, CHILDREN], key=PANEL, on_change="rerun")
+    first = "field" if state.text("field") else "events" if view.ended else "moves"
+    panels = widgets.tabs(PANELS, "instances-panel", first=first)
     draw: tuple[Callable[[], None], ...] = (
         partial(_moves, view),
         partial(_events, view, selected),
@@ -209,7 +211,7 @@ def _details(view: views.InstanceView, selected: str) -> None:
         partial(_snapshots, view),
         partial(_children, view),
     )
-    for panel, content in zip(panels, draw, strict=True):
+    for panel, content in zip(panels.values(), draw, strict=True):
         if panel.open:
             with panel:
                 content()
@@ -272,9 +274,11 @@ def _field(view: views.InstanceView, selected: str) -> None:
     options = list(view.paths) if not wanted or wanted in view.paths else [wanted, *view.paths]
     state.sync("instances-field", wanted, wanted or None)
     chosen = st.selectbox(
-        "Field", options, key="instances-field", placeholder="Pick a field", format_func=lambda p: visible_text(p, 200)
-    )
-    state.put(field=chosen)
+        "Field", options, index=None, key="instances-field", placeholder="Pick a field",
+        format_func=lambda p: visible_text(p, 200),
+    )  # fmt: skip
+    # Without a field this panel stays open all the same.
+    state.put(field=chosen, **({} if chosen or not wanted else {"tab": "field"}))
     state.synced("instances-field", chosen or "")
     if not chosen:
         return

@@ -33,13 +33,12 @@ def pick() -> None:
         if LOST_COMPONENT in loading.component_names() and loading.ask(_has_lost):
             label = f"Replay the lost order {LOST}"
             st.button(label, key="replay-lost", on_click=state.put, kwargs={"key": LOST})
-    instances, events, moments = st.tabs(["Recent instances", "Recent events", "A range of time"])
-    with instances:
-        _recent_instances()
-    with events:
-        _recent_events()
-    with moments:
-        _range()
+    names = {"instances": "Recent instances", "events": "Recent events", "range": "A range of time"}
+    panels = widgets.tabs(names, "replay-picker")
+    for name, draw in (("instances", _recent_instances), ("events", _recent_events), ("range", _range)):
+        if panels[name].open:
+            with panels[name]:
+                draw()
 
 
 def _has_lost(stores: Stores) -> bool:

@@ -9,7 +9,7 @@ import streamlit as st
 from xcstore.queries import causality
 from xcstore.render.labels import count_text, moment_text, visible_text
 from xcstore.replay.controller import Moment
-from xcstore.ui import loading, state, tables
+from xcstore.ui import loading, state, tables, widgets
 from xcstore.ui.replay_track import Opened
 from xcstore.views import replay_steps as steps
 
@@ -18,17 +18,16 @@ __all__ = ["show"]
 
 def show(opened: Opened, moment: Moment, *, go_to: Callable[[int], None]) -> None:
     """The tables; `go_to` is called with a step that is picked."""
-    everybody, around, near = st.tabs(
-        ["Everybody at this step", "Causes and effects", "Steps"], key="replay-tabs", on_change="rerun"
-    )
-    if everybody.open:
-        with everybody:
+    names = {"everybody": "Everybody at this step", "around": "Causes and effects", "steps": "Steps"}
+    panels = widgets.tabs(names, "replay-tabs")
+    if panels["everybody"].open:
+        with panels["everybody"]:
             _everybody(opened, moment)
-    if around.open:
-        with around:
+    if panels["around"].open:
+        with panels["around"]:
             _around(moment)
-    if near.open:
-        with near:
+    if panels["steps"].open:
+        with panels["steps"]:
             _near(opened, moment.position, go_to)
 
 

@@ -28,10 +28,12 @@ __all__ = [
     "show_faults",
     "shorten",
     "store_argument",
+    "tabs",
 ]
 
 if TYPE_CHECKING:
     import pandas as pd
+    from streamlit.elements.lib.mutable_tab_container import TabContainer
 
 Name = TypeVar("Name", bound=str)
 
@@ -107,6 +109,28 @@ def choice(
     state.put(**{param: None if value == first else value})
     state.synced(key, value)
     return value
+
+
+def tabs(
+    names: Mapping[str, str], key: str, *, param: str = "tab", first: str | None = None
+) -> dict[str, TabContainer]:
+    """Tabs of which the open one is in the address under `param`; by name, as `names` has them with their labels.
+
+    Only the open one (`.open`) is to be drawn: a change of tab runs the script, or the fragment, again. `first` is open
+    where the address says nothing that is among the names; unset, the first one.
+    """
+    start = next(iter(names)) if first is None else first
+    wanted = state.text(param)
+    address = wanted if wanted in names else start
+    state.sync(key, address, names[address])
+    if st.session_state[key] not in names.values():  # a label holds a count, which has changed
+        st.session_state[key] = names[address]
+    panels = dict(zip(names, st.tabs(list(names.values()), key=key, on_change="rerun"), strict=True))
+    chosen = next((name for name, panel in panels.items() if panel.open), start)
+    if chosen != address:
+        state.put(**{param: None if chosen == start else chosen})
+    state.synced(key, chosen)
+    return panels
 
 
 def choices(
