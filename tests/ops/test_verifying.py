@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -348,7 +349,7 @@ def test_one_violation_of_each_kind_in_100_000_events_gives_these_findings_and_n
         report = verify(stores, catalog)
 
     assert found(report) == dict(wanted)
-    assert found(report).keys() | {"snapshot_missing"} == set(KINDS)
+    assert found(report).keys() | {"snapshot_missing", "damaged_file"} == set(KINDS)
     assert {kind: report.shown(kind) for kind in wanted} == dict(wanted)
     assert all(one.what and one.reason and one.page and one.params for one in report.findings)
 
@@ -585,3 +586,65 @@ def test_a_dangling_cause_is_a_warning_where_retention_has_run(tmp_path: Path) -
 
     assert found(report) == {"dangling_cause": 1}
     assert report.findings[0].severity == report.worst == "warning"
+
+
+# Files
+
+
+def damage_an_index(path: Path) -> None:
+    """Empty the index of instances: questions that go by it then miss events, and nothing else tells."""
+    with sqlite3.connect(path) as connection:
+        name, page = connection.execute(
+            "SELECT name, rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'fsm_events' "
+            "AND sql LIKE '%instance_id%' LIMIT 1"
+        ).fetchone()
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        assert name
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        assert file.read(1) == b"\x0a"  # a leaf: the whole index is on this page
+        file.seek((page - 1) * size + 3)
+        file.write(b"\0\0")  # it has no cells
+
+
+def test_a_sqlite_file_whose_index_lost_its_rows_is_no_sound_store(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    url = f"sqlite:///{path}"
+    with open_stores(url, read_only=False) as stores:
+        stores.events.append_many([event(id=f"e{n}", instance_id=f"i{n}", event_type=CREATION) for n in range(9)])
+    with open_stores(url) as stores:
+        assert verify(stores, kinds=["damaged_file"]).counts == {"damaged_file": 0}
+    damage_an_index(path)
+
+    with open_stores(url) as stores:
+        report = verify(stores, kinds=["damaged_file"])
+        assert "damaged_file" in verify(stores).counts
+    assert report.worst == "error"
+    assert "index" in " ".join(finding.what for finding in report.findings)
+
+
+def test_an_archive_whose_file_was_changed_is_no_sound_store(tmp_path: Path) -> None:
+    url = f"archive:///{tmp_path / 'archive'}"
+    with open_stores(url, read_only=False) as stores:
+        stores.events.append_many([event(id="e1"), event(id="e2")])
+    with open_stores(url) as stores:
+        assert verify(stores).counts["damaged_file"] == 0
+    (part,) = (tmp_path / "archive" / "events").rglob("*.parquet")
+    written = part.read_bytes()
+    assert b"parquet" in written  # in the name of its writer, which no question reads
+    part.write_bytes(written.replace(b"parquet", b"parquat", 1))
+
+    with open_stores(url) as stores:
+        report = verify(stores, kinds=["damaged_file"])
+    assert [part.name in finding.what for finding in report.findings] == [True]
+    assert report.worst == "error"
+
+
+def test_where_there_are_no_files_to_look_at_none_is_called_sound() -> None:
+    stores = open_memory_stores()
+
+    assert "damaged_file" not in verify(stores).counts
+    asked = verify(stores, kinds=["damaged_file"])
+    assert asked.partly == {"damaged_file"}
+    assert "files were not checked" in " ".join(asked.notes)

@@ -74,8 +74,9 @@ def looked_at(stores: Stores, catalog: Catalog) -> Verified:
 def test_every_kind_is_counted_and_every_finding_told(verified: Verified) -> None:
     report = verified.report
 
-    assert list(report.counts) == list(KINDS)
-    assert {kind: report.shown(kind) for kind in KINDS} == report.counts
+    # Of a server's files, and of memory, nothing can be said.
+    assert list(report.counts) == [kind for kind in KINDS if kind != "damaged_file"]
+    assert {kind: report.shown(kind) for kind in report.counts} == report.counts
     assert report.total == sum(report.severities.values())
     assert report.checked["events"] == len(verified.events)
     assert report.checked["instances"] == len(verified.streams)

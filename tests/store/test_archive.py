@@ -33,7 +33,7 @@ from xcstore.errors import (
 )
 from xcstore.model.history import PersistedEvent
 from xcstore.model.ordering import order_stream
-from xcstore.store import archive_folder
+from xcstore.store import archive_folder, archive_writing
 from xcstore.store.archive import archive_damage, open_archive_stores
 from xcstore.store.archive_database import ArchiveDatabase, Question
 from xcstore.store.archive_folder import ArchiveFolder
@@ -289,6 +289,29 @@ def test_many_small_commits_are_merged_and_nothing_changes(folder: Path, writer:
     assert reader.events.count_instances(InstanceQuery()) == memory.events.count_instances(InstanceQuery())
     assert reader.events.trace("e20") == memory.events.trace("e20")
     assert archive_damage(f"archive:///{folder}") == ()
+
+
+def test_parts_of_an_index_go_on_being_merged_where_those_of_events_are_large_enough(
+    folder: Path, writer: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_writing, "_LARGE", 5)
+    for commit in range(64):
+        writer.events.append_many(event(id=f"e{commit}-{n}", persisted_at=START + commit) for n in range(5))
+
+    assert len(event_files(folder)) == 64
+    assert len(listed(folder).parts("ids")) <= 2 * 7
+    assert len({one.id for one in everything(writer)}) == 64 * 5
+    assert archive_damage(f"archive:///{folder}") == ()
+
+
+def test_every_question_keeps_what_it_learnt_of_the_files(writer: Stores) -> None:
+    writer.events.append(event())
+    database: ArchiveDatabase = writer.events._database  # type: ignore[attr-defined]
+
+    (found,) = database.ask(
+        lambda question: question.rows("SELECT value FROM duckdb_settings() WHERE name = 'parquet_metadata_cache'")
+    )
+    assert found == ("true",)
 
 
 def test_a_refused_batch_leaves_no_file(folder: Path, writer: Stores) -> None:

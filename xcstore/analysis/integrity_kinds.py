@@ -35,6 +35,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (
         Kind(
+            "damaged_file",
+            "error",
+            "Damaged files",
+            "A file of an archive that is not what was written, or a SQLite file whose pages or indexes contradict "
+            "each other. Servers look after their own files.",
+        ),
+        Kind(
             "chain_break",
             "error",
             "Breaks in a state chain",

@@ -13,7 +13,7 @@ from xcstore.analysis.integrity_skew import JITTER_MS, Skew
 from xcstore.model.catalog import Catalog
 from xcstore.model.history import PersistedEvent
 
-__all__ = ["tell", "tell_cycle", "tell_dangling", "tell_lost_effect", "tell_odd", "tell_skew"]
+__all__ = ["tell", "tell_cycle", "tell_damage", "tell_dangling", "tell_lost_effect", "tell_odd", "tell_skew"]
 
 _RING_SHOWN: Final = 10
 Told = tuple[str, str, str]
@@ -77,6 +77,16 @@ def tell_skew(skew: Skew, effect: PersistedEvent, cause: PersistedEvent) -> Find
     )
     more = (("links", f"{skew.early:,} of {skew.links:,}"), ("gap", f"{effect.persisted_at - cause.persisted_at:,} ms"))
     return _finding("clock_skew", "warning", what, reason, [effect, cause], "causality", more)
+
+
+def tell_damage(words: str) -> Finding:
+    """What a backend says of its own file."""
+    return Finding(
+        kind="damaged_file",
+        severity="error",
+        what=sentence(words),
+        reason="A disk that failed, a copy of a file that was being written, or an edit past the store.",
+    )
 
 
 def tell_odd(event: PersistedEvent) -> Finding:

@@ -20,7 +20,15 @@ from xcstore.analysis.integrity_causes import Dangling, Links
 from xcstore.analysis.integrity_columns import COLUMNS, VALUES, History, Hit
 from xcstore.analysis.integrity_snapshots import judge_snapshot, odd_snapshot, orphan
 from xcstore.analysis.integrity_streams import Streams, unknown_states, without_snapshot
-from xcstore.analysis.integrity_words import tell, tell_cycle, tell_dangling, tell_lost_effect, tell_odd, tell_skew
+from xcstore.analysis.integrity_words import (
+    tell,
+    tell_cycle,
+    tell_damage,
+    tell_dangling,
+    tell_lost_effect,
+    tell_odd,
+    tell_skew,
+)
 from xcstore.errors import QueryError
 from xcstore.model.catalog import Catalog
 from xcstore.model.definition import StateMachine
@@ -107,11 +115,18 @@ class _Verification:
         # Here every event is decoded anyway, or there are so few that it takes no time.
         few = self._events <= DOCUMENTS
         self._decodes = few or stores.events.layout == "documents" or "odd_document" in kinds
-        self._found = Collector(kinds or [kind for kind in KINDS if kind != "odd_document" or self._decodes], limit)
+        damage = _file_damage(stores) if not kinds or "damaged_file" in kinds else None
+        looked = {"odd_document": self._decodes, "damaged_file": damage is not None}
+        self._found = Collector(kinds or [kind for kind in KINDS if looked.get(kind, True)], limit)
+        for words in damage or ():
+            self._found.add(tell_damage(words))
         self._definitions = Definitions(stores, catalog)
         self._judging = self._definitions.catalog if len(self._definitions.catalog) else None
         self._notes = list(self._definitions.unusable)
         self._partly: set[str] = set()
+        if damage is None and "damaged_file" in kinds:
+            self._partly.add("damaged_file")
+            self._notes.append("files were not checked: the store has none that can be looked at from here")
         self._history = History()
         self._links = Links(self._history, self._judging, judge_doubts=self._found.wants("doubtful_cause"))
         self._behind = Counter[bool]()
@@ -368,6 +383,12 @@ class _Verification:
             partly=frozenset(self._partly & found.counts.keys()),
             notes=tuple(self._notes),
         )
+
+
+def _file_damage(stores: Stores) -> Sequence[str] | None:
+    """What a store says of its files; None where it has none that it may look at."""
+    ask: Callable[[], Sequence[str] | None] | None = getattr(stores.events, "file_damage", None)
+    return None if ask is None else ask()
 
 
 def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

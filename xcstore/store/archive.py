@@ -107,8 +107,11 @@ def archive_damage(url: str) -> tuple[str, ...]:
 
     Reads every file once, and none that the manifest does not list.
     """
-    folder = ArchiveFolder(archive_folder(url), read_only=True)
-    return tuple(folder.damage(folder.latest().every_part()))
+    return tuple(_damage(ArchiveFolder(archive_folder(url), read_only=True)))
+
+
+def _damage(folder: ArchiveFolder) -> list[str]:
+    return folder.damage(folder.latest().every_part())
 
 
 class ArchiveEventStore:
@@ -160,6 +163,10 @@ class ArchiveEventStore:
             size_bytes=sum(part.bytes for part in manifest.every_part()),
             event_count=manifest.rows("events"),
         )
+
+    def file_damage(self) -> Sequence[str]:
+        """What is wrong with the files, a sentence each; every file is read once."""
+        return _damage(self._database.folder)
 
     # Writing
 

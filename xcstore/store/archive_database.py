@@ -151,7 +151,8 @@ class ArchiveDatabase:
             f"allowed_directories = [{quoted(str(folder.root))}]",
             f"temp_directory = {quoted(str(spill))}",
             f"memory_limit = '{memory}B'",
-            "parquet_metadata_cache = true",
+            # By itself it is the setting of this one connection, and each question has one of its own.
+            "GLOBAL parquet_metadata_cache = true",
             "enable_external_access = false",
             "lock_configuration = true",
         ):

@@ -29,10 +29,13 @@ _BATCH: Final = 10_000
 _FAN: Final = 8
 """So many parts of about the same size are merged into one."""
 _LARGE: Final = 100_000
-"""Rows of a part that is never merged."""
+_LARGE_INDEX: Final = 4_000_000
+"""Rows of a part that is never merged: of events, of which the manifest tells what to leave unread, and of what is
+looked up by a key, where each part costs a look."""
 _GROUP_ROWS: Final = 4_096
-_INDEX_ROWS: Final = 2_048
-"""Rows of a group: of events, and of what is looked up by a key. DuckDB reads groups whole."""
+_INDEX_ROWS: Final = 8_192
+"""Rows of a group: of events, and of what is looked up by a key. DuckDB reads groups whole, and looks at the bounds of
+each: of a million ids one is found in half the time that groups of 2,048 take, or of 32,768."""
 _GROUP_BYTES: Final = 16 * 1024 * 1024
 _INFLATED: Final = 6
 """So many times larger are rows about, before they are compressed."""
@@ -168,7 +171,7 @@ class Commit:
         """Parts of one partition and of about the same size, where there are many."""
         alike: defaultdict[tuple[str | None, str | None, int], list[Part]] = defaultdict(list)
         for part in self._tables[table]:
-            if part.rows < _LARGE:
+            if part.rows < (_LARGE if table == "events" else _LARGE_INDEX):
                 alike[part.month, part.component, int(math.log(part.rows, _FAN))].append(part)
         return (parts for parts in alike.values() if len(parts) >= _FAN)
 

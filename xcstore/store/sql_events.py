@@ -116,6 +116,10 @@ class SqlEventStore:
         known = self._database.read(lambda connection: sql_status.read_status(connection, self._layout))
         return replace(known, pool=self._database.pool_use())
 
+    def file_damage(self) -> Sequence[str] | None:
+        """What is wrong with the file of the database, a sentence each; None where a server looks after its own."""
+        return self._database.read(sql_status.sqlite_damage) if self._layout.dialect == "sqlite" else None
+
     def close(self) -> None:
         self._database.close()
 

@@ -11,10 +11,12 @@ from xcstore.store import sql_tables
 from xcstore.store.base import StoreStatus
 from xcstore.store.sql_layout import SqlLayout
 
-__all__ = ["read_status"]
+__all__ = ["read_status", "sqlite_damage"]
 
 _COUNTED: Final = 5_000
 """Up to so many rows are counted; beyond, the database is asked for its estimate."""
+
+_TOLD: Final = 100
 
 _TABLES: Final = (
     *(table.name for table in (sql_tables.events, sql_tables.snapshots, sql_tables.meta, sql_tables.event_extra)),
@@ -44,6 +46,12 @@ def read_status(connection: sa.Connection, layout: SqlLayout) -> StoreStatus:
         event_count=count if is_exact else _estimate(connection, layout),
         event_count_is_exact=is_exact,
     )
+
+
+def sqlite_damage(connection: sa.Connection) -> list[str]:
+    """What SQLite finds wrong with its file, a sentence each, at most `_TOLD`: pages, rows and indexes."""
+    found = connection.exec_driver_sql(f"PRAGMA integrity_check({_TOLD})").scalars().all()
+    return [] if found == ["ok"] else [str(line) for line in found]
 
 
 def _sqlite(connection: sa.Connection) -> tuple[str, int]:
